@@ -1,0 +1,28 @@
+//! Headwater beside real servers. Speaks TCP to any address and imports nothing of ours.
+
+use clap::{Parser, Subcommand};
+
+mod bench;
+mod differ;
+
+/// Headwater beside real servers.
+#[derive(Parser)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Measures Headwater, Redis and Valkey side by side in one run.
+    Bench(bench::Options),
+    /// Holds the same conversations with Headwater and a real server and compares the replies.
+    Diff(differ::Options),
+}
+
+fn main() -> std::process::ExitCode {
+    match Cli::parse().command {
+        Command::Bench(options) => bench::run(&options),
+        Command::Diff(options) => differ::run(&options),
+    }
+}
