@@ -1,0 +1,374 @@
+//! What can go wrong, sorted by who has to act.
+//!
+//! | type            | what happened                               | who acts                          |
+//! |-----------------|---------------------------------------------|-----------------------------------|
+//! | [`AppendError`] | a change was not accepted; nothing happened | the caller: say so to the client  |
+//! | [`Poisoned`]    | the disk failed while we wrote              | the operator: restart the process |
+//! | [`OpenError`]   | the log cannot be opened                    | the operator                      |
+//! | [`Malformed`]   | bytes that do not decode                    | whoever reads: stop there         |
+//!
+//! Errors carry facts, never prose; `Display` makes the sentence.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::lsn::Lsn;
+
+/// What was being done when the disk failed, for "could not {doing} {path}".
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Doing {
+    /// Reserving space for a file.
+    Allocate,
+    /// Making a file or a directory.
+    Create,
+    /// Listing a directory.
+    List,
+    /// Taking the lock of a directory.
+    Lock,
+    /// Mapping a file into memory.
+    Map,
+    /// Opening a file.
+    Open,
+    /// Reading.
+    Read,
+    /// Removing a name.
+    Remove,
+    /// Renaming.
+    Rename,
+    /// Changing the length of a file.
+    Resize,
+    /// Bringing a file or the names of a directory to the disk.
+    Sync,
+    /// Writing.
+    Write,
+}
+
+impl fmt::Display for Doing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Allocate => "allocate",
+            Self::Create => "create",
+            Self::List => "list",
+            Self::Lock => "lock",
+            Self::Map => "map",
+            Self::Open => "open",
+            Self::Read => "read",
+            Self::Remove => "remove",
+            Self::Rename => "rename",
+            Self::Resize => "resize",
+            Self::Sync => "sync",
+            Self::Write => "write",
+        })
+    }
+}
+
+/// The file system refused.
+#[derive(Debug)]
+pub struct DiskError {
+    /// What was asked of it.
+    pub doing: Doing,
+    /// Of which file or directory.
+    pub path: PathBuf,
+    /// Its answer.
+    pub source: io::Error,
+}
+
+impl DiskError {
+    /// Whether something was merely used up (space, quota, descriptors, memory), so that the same
+    /// request may be granted later.
+    #[must_use]
+    pub fn is_shortage(&self) -> bool {
+        use rustix::io::Errno;
+        let errno = self.source.raw_os_error().map(Errno::from_raw_os_error);
+        matches!(
+            errno,
+            Some(Errno::NOSPC | Errno::DQUOT | Errno::MFILE | Errno::NFILE | Errno::NOMEM)
+        )
+    }
+}
+
+impl fmt::Display for DiskError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "could not {} {}: {}",
+            self.doing,
+            self.path.display(),
+            self.source
+        )
+    }
+}
+
+impl std::error::Error for DiskError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.source)
+    }
+}
+
+/// Why nothing can be made durable any more: the write or sync that failed.
+#[derive(Debug)]
+pub struct PoisonCause {
+    /// The failure.
+    pub fault: DiskError,
+    /// What had been durable by then; everything from here on has an unknown fate.
+    pub durable: Lsn,
+}
+
+impl fmt::Display for PoisonCause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{}; the log is durable up to LSN {}",
+            self.fault, self.durable
+        )
+    }
+}
+
+/// A write or a sync failed, so the log acknowledges nothing any more.
+///
+/// After a failed sync the kernel may have dropped the pages and call them clean: asking again
+/// would succeed and mean nothing. Only a new process that reads what the disk really has can go
+/// on.
+#[derive(Clone, Debug)]
+pub struct Poisoned(pub Arc<PoisonCause>);
+
+impl fmt::Display for Poisoned {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the log is poisoned: {}", self.0)
+    }
+}
+
+impl std::error::Error for Poisoned {}
+
+/// Why a change was not accepted. Nothing of it happened.
+#[derive(Clone, Debug)]
+pub enum AppendError {
+    /// There is no room; freeing space helps.
+    Full {
+        /// Bytes that the change may need.
+        needed: u64,
+        /// Bytes that the log has room for, the reserve included.
+        free: u64,
+    },
+    /// The disk failed earlier; only a restart helps.
+    Poisoned(Poisoned),
+    /// The change is larger than any frame may be.
+    TooLarge {
+        /// Bytes that the change may need.
+        bytes: u64,
+        /// Bytes that a frame can hold.
+        max: u64,
+    },
+}
+
+impl fmt::Display for AppendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Full { needed, free } => {
+                write!(
+                    f,
+                    "the disk is full: {needed} bytes needed, room for {free}"
+                )
+            }
+            Self::Poisoned(poisoned) => poisoned.fmt(f),
+            Self::TooLarge { bytes, max } => {
+                write!(f, "a change of {bytes} bytes exceeds the limit of {max}")
+            }
+        }
+    }
+}
+
+impl std::error::Error for AppendError {}
+
+impl From<Poisoned> for AppendError {
+    fn from(poisoned: Poisoned) -> Self {
+        Self::Poisoned(poisoned)
+    }
+}
+
+/// Bytes that are not what they should be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Malformed {
+    /// What is wrong with them.
+    pub what: &'static str,
+}
+
+impl fmt::Display for Malformed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.what)
+    }
+}
+
+impl std::error::Error for Malformed {}
+
+/// What proves that something below `durable` has been lost.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Witness {
+    /// Everything below this had been durable.
+    pub durable: Lsn,
+    /// The frame that says so; `None` when the caller of [`Log::open`](crate::log::Log::open) did.
+    pub frame: Option<Lsn>,
+}
+
+/// Damage that no crash explains. The log is left as it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Corruption {
+    /// Bytes that had been durable are damaged or gone.
+    Lost {
+        /// The segment in which the log breaks off.
+        file: PathBuf,
+        /// Where it breaks off: the end of the last whole frame.
+        at: Lsn,
+        /// The proof.
+        witness: Witness,
+    },
+    /// The log begins later than it is needed from.
+    NoStart {
+        /// From where it is needed.
+        needed: Lsn,
+        /// Where it begins.
+        begins: Lsn,
+    },
+    /// Two segments claim the same part of the log.
+    Overlap {
+        /// The later segment.
+        file: PathBuf,
+        /// Where the frames of the segment before it end.
+        end: Lsn,
+    },
+    /// A segment is not the one that its name says.
+    Renamed {
+        /// The file.
+        file: PathBuf,
+        /// The LSN that it really begins at.
+        base: Lsn,
+    },
+    /// A segment is shorter than it was made.
+    Truncated {
+        /// The file.
+        file: PathBuf,
+        /// Its length in bytes.
+        len: u64,
+        /// The length that it was made with.
+        made: u64,
+    },
+    /// A segment is of a format that this version does not know.
+    UnknownVersion {
+        /// The file.
+        file: PathBuf,
+        /// The version of its format.
+        version: u32,
+    },
+}
+
+impl fmt::Display for Corruption {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Lost {
+                file,
+                at,
+                witness: Witness { durable, frame },
+            } => {
+                write!(f, "{} is damaged at LSN {at}; ", file.display())?;
+                match frame {
+                    Some(frame) => write!(f, "the frame at LSN {frame} proves that "),
+                    None => write!(f, "the checkpoint proves that "),
+                }?;
+                write!(f, "everything below LSN {durable} had been durable")
+            }
+            Self::NoStart { needed, begins } => {
+                write!(
+                    f,
+                    "the log begins at LSN {begins} but is needed from LSN {needed} on"
+                )
+            }
+            Self::Overlap { file, end } => write!(
+                f,
+                "{} begins below LSN {end}, where the frames of the segment before it end",
+                file.display()
+            ),
+            Self::Renamed { file, base } => {
+                write!(
+                    f,
+                    "{} is the segment that begins at LSN {base}",
+                    file.display()
+                )
+            }
+            Self::Truncated { file, len, made } => {
+                write!(
+                    f,
+                    "{} is {len} bytes long but was made {made} bytes long",
+                    file.display()
+                )
+            }
+            Self::UnknownVersion { file, version } => {
+                write!(
+                    f,
+                    "{} has format version {version}, which is unknown",
+                    file.display()
+                )
+            }
+        }
+    }
+}
+
+impl std::error::Error for Corruption {}
+
+/// Why a log cannot be opened.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// Damage that no crash explains. Nothing on disk has been changed.
+    Corrupt(Corruption),
+    /// The file system refused.
+    Disk(DiskError),
+    /// Another process has this directory open.
+    Locked {
+        /// The lock file that it holds.
+        path: PathBuf,
+    },
+    /// A whole frame, right by its checksum, holds what this version cannot decode.
+    Malformed {
+        /// Where the body of the frame begins.
+        at: Lsn,
+        /// What is wrong with it.
+        cause: Malformed,
+    },
+}
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Corrupt(corruption) => corruption.fmt(f),
+            Self::Disk(fault) => fault.fmt(f),
+            Self::Locked { path } => write!(f, "another process holds {}", path.display()),
+            Self::Malformed { at, cause } => write!(f, "the frame body at LSN {at}: {cause}"),
+        }
+    }
+}
+
+impl std::error::Error for OpenError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Corrupt(_) | Self::Locked { .. } => None,
+            Self::Disk(fault) => Some(&fault.source),
+            Self::Malformed { cause, .. } => Some(cause),
+        }
+    }
+}
+
+impl From<DiskError> for OpenError {
+    fn from(fault: DiskError) -> Self {
+        Self::Disk(fault)
+    }
+}
+
+impl From<Corruption> for OpenError {
+    fn from(corruption: Corruption) -> Self {
+        Self::Corrupt(corruption)
+    }
+}
