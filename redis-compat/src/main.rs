@@ -3,7 +3,10 @@
 use clap::{Parser, Subcommand};
 
 mod bench;
+mod connection;
 mod differ;
+mod reply;
+mod server;
 
 /// Headwater beside real servers.
 #[derive(Parser)]
