@@ -205,12 +205,12 @@ impl<'a> Walk<'a> {
                     };
                     let depth = depth.checked_sub(1).ok_or(ProtocolError::ReplyTooDeep)?;
                     return Ok(match mark {
-                        b'*' => Reply::Array(self.many(count, |walk| walk.reply(depth))?),
-                        b'~' => Reply::Set(self.many(count, |walk| walk.reply(depth))?),
-                        b'>' => Reply::Push(self.many(count, |walk| walk.reply(depth))?),
-                        b'%' => Reply::Map(self.many(count, |walk| walk.pair(depth))?),
+                        b'*' => Reply::Array(self.replies(count, depth)?),
+                        b'~' => Reply::Set(self.replies(count, depth)?),
+                        b'>' => Reply::Push(self.replies(count, depth)?),
+                        b'%' => Reply::Map(self.pairs(count, depth)?),
                         _ => {
-                            self.many(count, |walk| walk.pair(depth))?;
+                            self.pairs(count, depth)?;
                             continue;
                         }
                     });
@@ -232,25 +232,33 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn pair(&mut self, depth: usize) -> Result<(Reply, Reply), Stop> {
-        Ok((self.reply(depth)?, self.reply(depth)?))
+    /// Decodes the parts of an array or the like. The list grows as they come.
+    fn replies(&mut self, count: usize, depth: usize) -> Result<Vec<Reply>, Stop> {
+        self.admit(count)?;
+        let mut replies = Vec::new();
+        for _ in 0..count {
+            replies.push(self.reply(depth)?);
+        }
+        Ok(replies)
     }
 
-    /// Decodes `count` parts. The list grows as they come.
-    fn many<T>(
-        &mut self,
-        count: usize,
-        one: impl Fn(&mut Self) -> Result<T, Stop>,
-    ) -> Result<Vec<T>, Stop> {
+    /// Decodes the parts of a map. The list grows as they come.
+    fn pairs(&mut self, count: usize, depth: usize) -> Result<Vec<(Reply, Reply)>, Stop> {
+        self.admit(count.saturating_mul(2))?;
+        let mut pairs = Vec::new();
+        for _ in 0..count {
+            pairs.push((self.reply(depth)?, self.reply(depth)?));
+        }
+        Ok(pairs)
+    }
+
+    /// Refuses more parts than may come.
+    fn admit(&mut self, parts: usize) -> Result<(), Stop> {
         self.parts = self
             .parts
-            .checked_sub(count)
+            .checked_sub(parts)
             .ok_or(ProtocolError::ReplyTooBig)?;
-        let mut parts = Vec::new();
-        for _ in 0..count {
-            parts.push(one(self)?);
-        }
-        Ok(parts)
+        Ok(())
     }
 
     fn peek(&self) -> Result<u8, Stop> {
@@ -319,5 +327,186 @@ fn single(bytes: &[u8]) -> Result<Reply, Stop> {
             _ => return Err(ProtocolError::InvalidReply.into()),
         }),
         _ => Err(ProtocolError::InvalidReply.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bulk(text: &str) -> Reply {
+        Reply::Bulk(text.into())
+    }
+
+    /// Decodes `input` and checks that no part of it is taken for the whole.
+    #[track_caller]
+    fn check(input: &[u8], expected: &Reply) {
+        let limits = ReplyLimits::default();
+        for end in 0..input.len() {
+            assert_eq!(
+                decode(&input[..end], &limits),
+                Ok(None),
+                "the first {end} bytes"
+            );
+        }
+        let more = [input, b"+next\r\n"].concat();
+        let (reply, size) = decode(&more, &limits).unwrap().unwrap();
+        assert_eq!((&reply, size), (expected, input.len()));
+    }
+
+    #[track_caller]
+    fn refused(input: &[u8], limits: &ReplyLimits, error: ProtocolError) {
+        assert_eq!(
+            decode(input, limits),
+            Err(error),
+            "{}",
+            input.escape_ascii()
+        );
+    }
+
+    #[test]
+    fn every_kind_of_reply_is_understood() {
+        check(b"+OK\r\n", &Reply::Simple(b"OK".to_vec()));
+        check(b"-ERR no\r\n", &Reply::Error(b"ERR no".to_vec()));
+        check(b":-12\r\n", &Reply::Int(-12));
+        check(
+            b"$5\r\na\r\nb\xff\r\n",
+            &Reply::Bulk(b"a\r\nb\xff".to_vec()),
+        );
+        check(b"$0\r\n\r\n", &bulk(""));
+        check(b"$-1\r\n", &Reply::Null);
+        check(b"*-1\r\n", &Reply::NullArray);
+        check(b"*0\r\n", &Reply::Array(vec![]));
+        check(b"_\r\n", &Reply::Null);
+        check(b"#t\r\n", &Reply::Bool(true));
+        check(b"#f\r\n", &Reply::Bool(false));
+        check(b",1.5\r\n", &Reply::Double(1.5));
+        check(b",-inf\r\n", &Reply::Double(f64::NEG_INFINITY));
+        check(
+            b"(123456789012345678901\r\n",
+            &Reply::BigNumber(b"123456789012345678901".to_vec()),
+        );
+        check(b"!6\r\nERR no\r\n", &Reply::Error(b"ERR no".to_vec()));
+        check(b"=7\r\ntxt:a\nb\r\n", &Reply::Verbatim(b"a\nb".to_vec()));
+        check(
+            b"~2\r\n:2\r\n:1\r\n",
+            &Reply::Set(vec![Reply::Int(2), Reply::Int(1)]),
+        );
+        check(
+            b">1\r\n+message\r\n",
+            &Reply::Push(vec![Reply::Simple(b"message".to_vec())]),
+        );
+    }
+
+    #[test]
+    fn aggregates_nest_and_maps_keep_their_order() {
+        check(
+            b"%3\r\n$1\r\nz\r\n*2\r\n:1\r\n*-1\r\n$1\r\na\r\n%0\r\n$1\r\na\r\n_\r\n",
+            &Reply::Map(vec![
+                (
+                    bulk("z"),
+                    Reply::Array(vec![Reply::Int(1), Reply::NullArray]),
+                ),
+                (bulk("a"), Reply::Map(vec![])),
+                (bulk("a"), Reply::Null),
+            ]),
+        );
+    }
+
+    #[test]
+    fn attributes_are_dropped() {
+        check(b"|1\r\n+ttl\r\n:3\r\n$1\r\na\r\n", &bulk("a"));
+        check(
+            b"*1\r\n|1\r\n+ttl\r\n*1\r\n:3\r\n:5\r\n",
+            &Reply::Array(vec![Reply::Int(5)]),
+        );
+    }
+
+    #[test]
+    fn what_is_not_resp_is_refused() {
+        let limits = ReplyLimits::default();
+        for input in [
+            "x\r\n",
+            "HELLO 3\r\n",
+            ":x\r\n",
+            ":\r\n",
+            "#x\r\n",
+            ",x\r\n",
+            "$x\r\n",
+            "$-2\r\n",
+            "$04\r\nabcd\r\n",
+            "*-2\r\n",
+            "*?\r\n",
+            "$?\r\n",
+            "%-1\r\n",
+            "~-1\r\n",
+            ">-1\r\n",
+            "!-1\r\n",
+            "=-1\r\n",
+            "=3\r\nabc\r\n",
+            "=5\r\nabc:d\r\n",
+            ";1\r\na\r\n",
+            ".\r\n",
+            ":9223372036854775808\r\n",
+            "\r\n",
+            "*1\r\nx\r\n",
+        ] {
+            refused(input.as_bytes(), &limits, ProtocolError::InvalidReply);
+        }
+        refused(b"$1\r\nabc", &limits, ProtocolError::InvalidCrlf);
+    }
+
+    #[test]
+    fn limits_hold_before_the_bytes_arrive() {
+        let limits = ReplyLimits {
+            bytes: 64,
+            parts: 4,
+            depth: 3,
+        };
+        refused(b"*5\r\n", &limits, ProtocolError::ReplyTooBig);
+        refused(b"%3\r\n", &limits, ProtocolError::ReplyTooBig);
+        refused(b"*2\r\n*3\r\n", &limits, ProtocolError::ReplyTooBig);
+        refused(
+            b"*9223372036854775807\r\n",
+            &limits,
+            ProtocolError::ReplyTooBig,
+        );
+        refused(
+            b"%9223372036854775807\r\n",
+            &limits,
+            ProtocolError::ReplyTooBig,
+        );
+        refused(b"$65\r\n", &limits, ProtocolError::ReplyTooBig);
+        refused(
+            b"$9223372036854775807\r\n",
+            &limits,
+            ProtocolError::ReplyTooBig,
+        );
+        refused(
+            b"*1\r\n*1\r\n*1\r\n*0\r\n",
+            &limits,
+            ProtocolError::ReplyTooDeep,
+        );
+        refused(&[b'+'; 65], &limits, ProtocolError::ReplyTooBig);
+        refused(&b"|0\r\n".repeat(17), &limits, ProtocolError::ReplyTooBig);
+        assert!(decode(b"*1\r\n*1\r\n*0\r\n", &limits).unwrap().is_some());
+        assert!(
+            decode(b"*2\r\n*2\r\n:1\r\n:1\r\n:1\r\n", &limits)
+                .unwrap()
+                .is_some()
+        );
+    }
+
+    #[test]
+    fn the_deepest_reply_of_the_default_limits_fits_on_the_stack() {
+        let depth = ReplyLimits::default().depth;
+        let deepest = [b"*1\r\n".repeat(depth), b":1\r\n".to_vec()].concat();
+        assert!(decode(&deepest, &ReplyLimits::default()).unwrap().is_some());
+        let too_deep = b"*1\r\n".repeat(1_000_000);
+        refused(
+            &too_deep,
+            &ReplyLimits::default(),
+            ProtocolError::ReplyTooDeep,
+        );
     }
 }

@@ -163,7 +163,7 @@ impl<'a> Writer<'a> {
         push_header(self.out, self.or_array(b'>'), parts);
     }
 
-    /// A floating point number: the shortest text that reads back as the same number.
+    /// A floating point number, as a text that reads back as the same number.
     pub fn double(&mut self, number: f64) {
         let text = double_text(number);
         match self.protocol {
@@ -265,18 +265,160 @@ fn push_header(out: &mut Vec<u8>, mark: u8, length: usize) {
     }
 }
 
-/// The shortest text of a number, spelled as Redis spells it in RESP3.
+/// The text of a number, spelled as Redis 8.2.3 and Valkey 9.1 spell it (Redis 7.0.15
+/// writes 17 digits): whole numbers plainly up to 2^62, others with an exponent where that is
+/// clearly shorter.
 fn double_text(number: f64) -> String {
+    const WHOLE_MAX: f64 = (1u64 << 62) as f64;
     if number.is_nan() {
-        "nan".to_owned()
-    } else if number == 0.0 || (1e-5..1e17).contains(&number.abs()) || number.is_infinite() {
-        number.to_string()
+        return "nan".to_owned();
+    }
+    if number.is_infinite() {
+        return number.to_string();
+    }
+    if number.fract() == 0.0 && number.abs() <= WHOLE_MAX {
+        // All digits, where the shortest text would end in zeros. A negative zero keeps its sign.
+        return format!("{number:.0}");
+    }
+    let scientific = format!("{number:e}");
+    let (digits, exponent) = scientific
+        .split_once('e')
+        .expect("the format has an exponent");
+    let digits = i32::try_from(digits.bytes().filter(u8::is_ascii_digit).count())
+        .expect("a number has 17 digits at most");
+    let exponent: i32 = exponent
+        .parse()
+        .expect("the format's exponent is an integer");
+    // The power of ten that the last digit counts.
+    let last = exponent - (digits - 1);
+    let plain = if last >= 0 {
+        exponent < digits + 7
     } else {
-        let text = format!("{number:e}");
-        if text.contains("e-") {
-            text
-        } else {
-            text.replace('e', "e+")
+        last > -7 || exponent.abs() < 4
+    };
+    match (plain, exponent < 0) {
+        (true, _) => number.to_string(),
+        (false, true) => scientific,
+        (false, false) => scientific.replace('e', "e+"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(protocol: Protocol, write: impl FnOnce(&mut Writer<'_>)) -> String {
+        let mut out = Vec::new();
+        write(&mut Writer::new(&mut out, protocol));
+        String::from_utf8(out).unwrap()
+    }
+
+    #[track_caller]
+    fn check(write: impl Fn(&mut Writer<'_>), resp2: &str, resp3: &str) {
+        assert_eq!(written(Protocol::Resp2, &write), resp2);
+        assert_eq!(written(Protocol::Resp3, &write), resp3);
+    }
+
+    #[test]
+    fn each_protocol_has_its_own_spelling() {
+        check(|w| w.simple("OK"), "+OK\r\n", "+OK\r\n");
+        check(|w| w.error("ERR no"), "-ERR no\r\n", "-ERR no\r\n");
+        check(
+            |w| w.int(i64::MIN),
+            ":-9223372036854775808\r\n",
+            ":-9223372036854775808\r\n",
+        );
+        check(|w| w.bulk(b""), "$0\r\n\r\n", "$0\r\n\r\n");
+        check(|w| w.reborrow().null(), "$-1\r\n", "_\r\n");
+        check(|w| w.reborrow().null_array(), "*-1\r\n", "_\r\n");
+        check(|w| w.array(0), "*0\r\n", "*0\r\n");
+        check(|w| w.map(6), "*12\r\n", "%6\r\n");
+        check(|w| w.set(2), "*2\r\n", "~2\r\n");
+        check(|w| w.push(3), "*3\r\n", ">3\r\n");
+        check(|w| w.bool(false), ":0\r\n", "#f\r\n");
+        check(|w| w.bool(true), ":1\r\n", "#t\r\n");
+        check(|w| w.double(1.5), "$3\r\n1.5\r\n", ",1.5\r\n");
+        check(
+            |w| w.verbatim(b"a\nb"),
+            "$3\r\na\nb\r\n",
+            "=7\r\ntxt:a\nb\r\n",
+        );
+        check(|w| w.raw(b"$1\r\na\r\n"), "$1\r\na\r\n", "$1\r\na\r\n");
+    }
+
+    #[test]
+    fn lengths_of_every_size_are_decimal() {
+        for length in [0, 1, 9, 10, 11, 99, 100, 255, 256, 999, 1000, 65_536] {
+            let expected = format!("${length}\r\n{}\r\n", "x".repeat(length));
+            let bytes = vec![b'x'; length];
+            check(|w| w.bulk(&bytes), &expected, &expected);
+            let head = format!("*{length}\r\n");
+            check(|w| w.array(length), &head, &head);
         }
+    }
+
+    /// Redis 7.0.15, 8.2.3 and Valkey 9.1 answer so to a command named `a\r\nb\r\n`; other control
+    /// bytes are sent as they are.
+    #[test]
+    fn an_error_is_one_line_whatever_it_quotes() {
+        let quoted = "ERR unknown command 'a\r\nb\r\n', with args beginning with: 'x\x01\ty' ";
+        let line = "-ERR unknown command 'a  b  ', with args beginning with: 'x\x01\ty' \r\n";
+        check(|w| w.error(quoted), line, line);
+        check(|w| w.error_bytes(quoted.as_bytes()), line, line);
+        check(|w| w.error("ERR end\r\n"), "-ERR end\r\n", "-ERR end\r\n");
+        check(|w| w.simple("a\r\n+b"), "+a  +b\r\n", "+a  +b\r\n");
+        check(|w| w.error(""), "-\r\n", "-\r\n");
+    }
+
+    #[test]
+    fn bytes_before_a_line_are_left_alone() {
+        let mut out = b"$2\r\n\r\n\r\n".to_vec();
+        Writer::new(&mut out, Protocol::Resp2).error("");
+        assert_eq!(out, b"$2\r\n\r\n\r\n-\r\n");
+    }
+
+    /// Redis 8.2.3 and Valkey 9.1 answer so to ZSCORE.
+    #[test]
+    fn doubles_are_spelled_as_redis_spells_them() {
+        for (number, text) in [
+            (3.0, "3"),
+            (0.0, "0"),
+            (-0.5, "-0.5"),
+            (0.1, "0.1"),
+            (1e16, "10000000000000000"),
+            (1e17, "100000000000000000"),
+            (8.208_508_325_255_026e16, "82085083252550256"),
+            (123_456_789_012_345_680.0, "123456789012345680"),
+            (12_345_678_901_234_567_000.0, "12345678901234567000"),
+            (1e20, "1e+20"),
+            (1e22, "1e+22"),
+            (1e300, "1e+300"),
+            (1e-4, "0.0001"),
+            (1e-5, "0.00001"),
+            (1e-6, "0.000001"),
+            (1.5e-7, "1.5e-7"),
+            (0.000_012_345, "1.2345e-5"),
+            (-12_345.678_901_23, "-1.234567890123e+4"),
+            (f64::INFINITY, "inf"),
+            (f64::NEG_INFINITY, "-inf"),
+            (f64::NAN, "nan"),
+        ] {
+            assert_eq!(double_text(number), text);
+            assert!(number.is_nan() || text.parse() == Ok(number), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_reply_can_be_taken_back() {
+        let mut out = b"+kept\r\n".to_vec();
+        let mut writer = Writer::new(&mut out, Protocol::Resp2);
+        let mark = writer.len();
+        writer.reborrow().bulk(b"gone");
+        writer.truncate(mark);
+        writer.set_protocol(Protocol::Resp3);
+        assert_eq!(writer.protocol(), Protocol::Resp3);
+        writer.null();
+        assert!(!writer.is_empty());
+        assert_eq!(out, b"+kept\r\n_\r\n");
     }
 }
