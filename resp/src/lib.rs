@@ -42,5 +42,5 @@ mod writer;
 
 pub use error::ProtocolError;
 pub use limits::Limits;
-pub use request::{Decoder, Request};
+pub use request::{Decoder, OwnedRequest, Request};
 pub use writer::{Protocol, Writer, encode_request};

@@ -26,6 +26,10 @@ use crate::limits::LENGTH_LINE_BYTES_MAX;
 use crate::writer::push_bulk;
 use crate::{Limits, ProtocolError, inline, number};
 
+mod owned;
+
+pub use owned::OwnedRequest;
+
 /// The shortest word: `$0\r\n\r\n`.
 const WORD_WIRE_BYTES_MIN: usize = 6;
 
