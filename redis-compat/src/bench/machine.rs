@@ -1,0 +1,138 @@
+//! What the figures were measured on, and where a thread runs.
+//!
+//! A number without its machine is worth little: the report begins with these facts, and with the
+//! time of one `fdatasync`, from which the rows with `always` can be checked by hand.
+
+use super::{clock, fault::Fault};
+use rustix::{
+    fs::fdatasync,
+    system::uname,
+    thread::{CpuSet, sched_setaffinity},
+};
+use std::{
+    fs::{self, File},
+    io::{self, Write as _},
+    path::Path,
+    thread::available_parallelism,
+    time::Duration,
+};
+
+/// Which processors the two sides run on.
+#[derive(Clone, Debug)]
+pub(super) struct Cores {
+    pub(super) server: Vec<usize>,
+    pub(super) load: Vec<usize>,
+}
+
+/// Confines the calling thread, and what it starts from now on, to these processors.
+///
+/// # Errors
+///
+/// When there is no such processor, or this process may not use it.
+pub(super) fn pin(cores: &[usize]) -> Result<(), Fault> {
+    let mut set = CpuSet::new();
+    for &core in cores {
+        if core >= CpuSet::MAX_CPU {
+            return Err(io::Error::from(io::ErrorKind::InvalidInput).into());
+        }
+        set.set(core);
+    }
+    Ok(sched_setaffinity(None, &set)?)
+}
+
+/// The kernel, the processor and the file system of `dir`, in one line.
+pub(super) fn facts(dir: &Path) -> String {
+    let uname = uname();
+    let cores = available_parallelism().map_or(1, usize::from);
+    let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    format!(
+        "{} {}, {cores} x {}, {}",
+        uname.sysname().to_string_lossy(),
+        uname.release().to_string_lossy(),
+        value_of(&cpuinfo, "model name").unwrap_or("unknown processor"),
+        file_system(dir).unwrap_or_else(|| "unknown file system".to_owned()),
+    )
+}
+
+/// The kind of the file system that holds `dir`.
+pub(super) fn file_system(dir: &Path) -> Option<String> {
+    mounted_at(
+        &fs::read_to_string("/proc/self/mountinfo").ok()?,
+        &dir.canonicalize().ok()?,
+    )
+}
+
+/// The median time of writing one page at the end of a file in `dir` and syncing it.
+///
+/// # Errors
+///
+/// What the file system returns.
+pub(super) fn sync_time(dir: &Path) -> io::Result<Duration> {
+    const TIMES: usize = 200;
+    let path = dir.join("sync");
+    let mut file = File::create(&path)?;
+    let mut times = Vec::with_capacity(TIMES);
+    for _ in 0..TIMES {
+        let begun = clock::now();
+        file.write_all(&[b'.'; 4096])?;
+        fdatasync(&file)?;
+        times.push(clock::elapsed(begun));
+    }
+    fs::remove_file(path)?;
+    times.sort_unstable();
+    Ok(times[TIMES / 2])
+}
+
+/// The text behind `name` and a colon, in the manner of `/proc/cpuinfo` and `/proc/PID/status`.
+pub(super) fn value_of<'a>(text: &'a str, name: &str) -> Option<&'a str> {
+    text.lines().find_map(|line| {
+        let (key, value) = line.split_once(':')?;
+        (key.trim_end() == name).then(|| value.trim())
+    })
+}
+
+/// The kind of the mount that lies deepest on the way to `dir`; of two at one place, the later.
+fn mounted_at(mountinfo: &str, dir: &Path) -> Option<String> {
+    mountinfo
+        .lines()
+        .filter_map(|line| {
+            let (place, source) = line.split_once(" - ")?;
+            let point = Path::new(place.split(' ').nth(4)?);
+            let kind = source.split(' ').next()?;
+            dir.starts_with(point)
+                .then(|| (point.components().count(), kind.to_owned()))
+        })
+        .max_by_key(|&(depth, _)| depth)
+        .map(|(_, kind)| kind)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_deepest_and_latest_mount_holds_a_directory() {
+        let mounts = "22 1 254:0 / / rw - ext4 /dev/vda rw\n\
+            23 22 0:5 / /dev rw,nosuid shared:2 - devtmpfs dev rw\n\
+            24 22 0:6 / /home/a rw - tmpfs tmpfs rw\n\
+            25 22 0:7 / /home/a rw - xfs /dev/vdb rw\n";
+        for (dir, kind) in [
+            ("/home/ab", "ext4"),
+            ("/home/a/b", "xfs"),
+            ("/dev", "devtmpfs"),
+        ] {
+            assert_eq!(
+                mounted_at(mounts, Path::new(dir)).as_deref(),
+                Some(kind),
+                "{dir}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_value_is_what_follows_the_whole_name() {
+        let status = "VmRSSx:\t1 kB\nVmRSS:\t  812 kB\nRssAnon:\t300 kB\n";
+        assert_eq!(value_of(status, "VmRSS"), Some("812 kB"));
+        assert_eq!(value_of(status, "Rss"), None);
+    }
+}
