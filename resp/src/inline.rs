@@ -17,7 +17,10 @@
 use crate::ProtocolError;
 
 /// Splits `line`, and calls `word` for each of its words in order.
-pub(crate) fn split(line: &[u8], mut word: impl FnMut(&[u8])) -> Result<(), ProtocolError> {
+///
+/// # Errors
+/// [`ProtocolError::UnbalancedQuotes`]: a quote is open at the end, or text follows a closing one.
+pub fn split(line: &[u8], mut word: impl FnMut(&[u8])) -> Result<(), ProtocolError> {
     let mut bytes = Bytes { rest: line };
     let mut text = Vec::new();
     loop {

@@ -41,6 +41,7 @@ mod request;
 mod writer;
 
 pub use error::ProtocolError;
+pub use inline::split as split_words;
 pub use limits::Limits;
 pub use request::{Decoder, OwnedRequest, Request};
 pub use writer::{Protocol, Writer, encode_request};
