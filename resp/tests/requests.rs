@@ -402,7 +402,11 @@ fn a_long_length_that_came_in_pieces_is_forgotten_when_its_word_is_whole() {
         &mut input,
         [vec![b'a'; 10_000], vec![b'b'; 1000], vec![b'c'; 10]],
     );
-    assert_eq!(read_both_ways(&input, &limits()).requests[0].len(), 3);
+    let whole = read_both_ways(&input, &limits());
+    assert_eq!(whole.requests[0].len(), 3);
+    for cut in 0..16 {
+        assert!(read(&input, [cut], &limits()) == whole, "cut at {cut}");
+    }
 }
 
 /// What another parser says to a request that begins with `*`.

@@ -43,7 +43,10 @@ mod tests {
 
     #[test]
     fn a_copy_reads_like_the_request_it_was_made_of() {
-        for input in [&b"*2\r\n$4\r\nXLEN\r\n$1\r\nk\r\n*1\r\n"[..], b"xlen k\r\nPING\r\n"] {
+        for input in [
+            &b"*2\r\n$4\r\nXLEN\r\n$1\r\nk\r\n*1\r\n"[..],
+            b"xlen k\r\nPING\r\n",
+        ] {
             let mut decoder = Decoder::new();
             let found = decoder.decode(input, &Limits::new(1 << 20)).unwrap();
             assert!(found.is_some());
