@@ -35,7 +35,7 @@ fn write(writer: &mut Writer<'_>, reply: &Reply) {
             parts.iter().for_each(|part| write(writer, part));
         }
         Reply::Simple(text) => {
-            writer.simple(std::str::from_utf8(text).expect("text is ASCII here"))
+            writer.simple(std::str::from_utf8(text).expect("text is ASCII here"));
         }
         Reply::Verbatim(text) => writer.verbatim(text),
     }
