@@ -6,4 +6,14 @@
 #![deny(missing_docs)]
 
 pub mod error;
+pub mod id;
 pub mod lsn;
+pub mod record;
+pub mod state;
+
+pub use id::{StreamId, StreamNo};
+pub use record::{Change, Claim, Claims, Fields, Ids, KeyspaceChange, Record};
+pub use state::{
+    Consumer, ConsumerNo, Entry, Group, IdRule, NextIdError, NodeLimits, NodePlace, Pending,
+    PendingEntry, Place, Stream, Trim, TrimBy, TrimPoint,
+};

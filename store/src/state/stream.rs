@@ -1,0 +1,550 @@
+//! One stream: what is known about it, what may be decided from that, and how it changes.
+//!
+//! Decisions (`next_id`, `place`, `trim_point`, ...) only read. [`Stream::apply`] is the one way to
+//! change a stream, for live commands and for replay alike. It cannot fail: whoever decided a change
+//! has checked it.
+
+use std::collections::BTreeMap;
+use std::fmt::{self, Write as _};
+
+use super::entries::{Entries, Entry, NodePlace, Place, Range};
+use super::group::Group;
+use super::impossible::{NO_CONSUMER, NO_GROUP, possible, some};
+use super::lag::Counters;
+use super::listpack::{self, NodeLimits};
+use super::pending::PendingEntry;
+use super::trim::{self, Trim, TrimPoint, Upcoming};
+use crate::id::{StreamId, StreamNo};
+use crate::lsn::Lsn;
+use crate::record::{Change, Fields};
+
+/// Deliveries are counted up to here (source: Redis counts them in a signed integer).
+const DELIVERIES_MAX: u64 = i64::MAX.cast_unsigned();
+
+/// How the ID of a new entry is to be chosen.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub enum IdRule {
+    /// `*`: by the clock.
+    Auto,
+    /// `ms-*`: the next one of this millisecond.
+    AutoSeq(u64),
+    /// This one.
+    Exact(StreamId),
+}
+
+/// Why there is no ID for a new entry.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub enum NextIdError {
+    /// The last ID is the last possible one.
+    Exhausted,
+    /// The ID would not be greater than the last.
+    NotGreater,
+}
+
+/// A stream and its consumer groups.
+#[derive(Clone, Debug)]
+pub struct Stream {
+    number: StreamNo,
+    entries: Entries,
+    last_id: StreamId,
+    max_deleted: StreamId,
+    entries_added: u64,
+    groups: BTreeMap<Box<[u8]>, Group>,
+    version: u64,
+    changed: Lsn,
+}
+
+impl Stream {
+    pub(crate) fn new(number: StreamNo) -> Self {
+        Self {
+            number,
+            entries: Entries::default(),
+            last_id: StreamId::MIN,
+            max_deleted: StreamId::MIN,
+            entries_added: 0,
+            groups: BTreeMap::new(),
+            version: 0,
+            changed: Lsn::ZERO,
+        }
+    }
+
+    /// The same stream under another number. The entries stay where they are.
+    pub(crate) fn copy(&self, number: StreamNo) -> Self {
+        Self {
+            number,
+            ..self.clone()
+        }
+    }
+
+    /// Its number: another stream under the same key has another.
+    #[must_use]
+    pub fn number(&self) -> StreamNo {
+        self.number
+    }
+
+    /// Grows with every change that WATCH is to notice: of entries, of the key and of its expiry;
+    /// not of groups. Means nothing after a restart.
+    #[must_use]
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// The end of the last record about this stream.
+    #[must_use]
+    pub fn changed(&self) -> Lsn {
+        self.changed
+    }
+
+    pub(crate) fn note_changed(&mut self, end: Lsn) {
+        self.changed = end;
+    }
+
+    pub(crate) fn bump_version(&mut self) {
+        self.version += 1;
+    }
+
+    /// How many entries there are.
+    #[must_use]
+    pub fn len(&self) -> u64 {
+        self.entries.len()
+    }
+
+    /// Whether there are none. An empty stream exists all the same.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The ID of the first entry; `0-0` when there is none.
+    #[must_use]
+    pub fn first_id(&self) -> StreamId {
+        self.entries.first().map_or(StreamId::MIN, |entry| entry.id)
+    }
+
+    /// The last ID given, whether its entry is still there or not.
+    #[must_use]
+    pub fn last_id(&self) -> StreamId {
+        self.last_id
+    }
+
+    /// The greatest ID ever deleted by name; trimming does not count.
+    #[must_use]
+    pub fn max_deleted(&self) -> StreamId {
+        self.max_deleted
+    }
+
+    /// How many entries were ever added.
+    #[must_use]
+    pub fn entries_added(&self) -> u64 {
+        self.entries_added
+    }
+
+    /// How many storage nodes there would be (`radix-tree-keys`).
+    #[must_use]
+    pub fn nodes(&self) -> usize {
+        self.entries.nodes_len()
+    }
+
+    /// The entry with this ID.
+    #[must_use]
+    pub fn get(&self, id: StreamId) -> Option<Entry> {
+        self.entries.get(id)
+    }
+
+    /// The entry with the smallest ID.
+    #[must_use]
+    pub fn first_entry(&self) -> Option<Entry> {
+        self.entries.first()
+    }
+
+    /// The entry with the greatest ID.
+    #[must_use]
+    pub fn last_entry(&self) -> Option<Entry> {
+        self.entries.last()
+    }
+
+    /// The entries from `from` to `to`, both included, from either end; none if `from > to`.
+    #[must_use]
+    pub fn range(&self, from: StreamId, to: StreamId) -> Range<'_> {
+        self.entries.range(from, to)
+    }
+
+    /// The entries after `id`.
+    #[must_use]
+    pub fn after(&self, id: StreamId) -> Range<'_> {
+        match id.next() {
+            Some(next) => self.range(next, StreamId::MAX),
+            None => Range::default(),
+        }
+    }
+
+    /// The group of this name.
+    #[must_use]
+    pub fn group(&self, name: &[u8]) -> Option<&Group> {
+        self.groups.get(name)
+    }
+
+    /// Names and groups, in the order of the names.
+    pub fn groups(&self) -> impl ExactSizeIterator<Item = (&[u8], &Group)> {
+        self.groups.iter().map(|(name, group)| (&**name, group))
+    }
+
+    /// How many groups there are.
+    #[must_use]
+    pub fn groups_len(&self) -> usize {
+        self.groups.len()
+    }
+
+    /// How many entries the group has still to read; `None` if that cannot be told. Negative when
+    /// XSETID made the stream claim fewer entries than the group has read.
+    #[must_use]
+    pub fn lag(&self, group: &Group) -> Option<i64> {
+        self.counters()
+            .lag(group.last_delivered(), group.entries_read())
+    }
+
+    /// How many entries were ever added up to `id`, as a group that begins there would count them;
+    /// `None` if that cannot be told.
+    #[must_use]
+    pub fn added_up_to(&self, id: StreamId) -> Option<u64> {
+        self.counters().added_up_to(id)
+    }
+
+    /// The ID for a new entry.
+    ///
+    /// # Errors
+    ///
+    /// When no ID that fits the rule is greater than the last.
+    pub fn next_id(&self, rule: IdRule, now_ms: u64) -> Result<StreamId, NextIdError> {
+        let last = self.last_id;
+        let after = last.next().ok_or(NextIdError::Exhausted)?;
+        let id = match rule {
+            IdRule::Auto if now_ms > last.ms => StreamId::new(now_ms, 0),
+            IdRule::Auto => after,
+            // Beyond the last sequence number of a millisecond there is no going on in the next.
+            IdRule::AutoSeq(ms) if ms == last.ms && after.ms == ms => after,
+            IdRule::AutoSeq(ms) => StreamId::new(ms, 0),
+            IdRule::Exact(id) => id,
+        };
+        if id > last {
+            Ok(id)
+        } else {
+            Err(NextIdError::NotGreater)
+        }
+    }
+
+    /// Where a new entry would be stored, for [`Change::EntryAdded`].
+    #[must_use]
+    pub fn place(&self, id: StreamId, fields: &Fields<'_>, limits: NodeLimits) -> NodePlace {
+        self.entries.place(id, fields, limits)
+    }
+
+    /// The change that adds an entry.
+    #[must_use]
+    pub fn entry_added<'a>(
+        &self,
+        id: StreamId,
+        fields: Fields<'a>,
+        limits: NodeLimits,
+    ) -> Change<'a> {
+        let NodePlace {
+            new_node,
+            node_bytes,
+        } = self.place(id, &fields, limits);
+        Change::EntryAdded {
+            id,
+            fields,
+            new_node,
+            node_bytes,
+        }
+    }
+
+    /// How far to trim; `None` if nothing is to go.
+    #[must_use]
+    pub fn trim_point(&self, trim: &Trim) -> Option<TrimPoint> {
+        trim::trim_point(&self.entries, None, trim)
+    }
+
+    /// How far to trim after `added`, a change that adds an entry and goes into the same commit.
+    #[must_use]
+    pub fn trim_point_after(&self, added: &Change<'_>, trim: &Trim) -> Option<TrimPoint> {
+        let upcoming = match *added {
+            Change::EntryAdded { id, new_node, .. } => Some(Upcoming { id, new_node }),
+            _ => None,
+        };
+        trim::trim_point(&self.entries, upcoming, trim)
+    }
+
+    fn counters(&self) -> Counters {
+        Counters {
+            len: self.len(),
+            first_id: self.first_id(),
+            last_id: self.last_id,
+            max_deleted: self.max_deleted,
+            entries_added: self.entries_added,
+        }
+    }
+
+    /// Makes a change that the log holds at `at`.
+    ///
+    /// # Panics
+    ///
+    /// When the change is impossible: the log and this code disagree, and going on would spread it.
+    pub(crate) fn apply(&mut self, at: Lsn, change: &Change<'_>) {
+        match *change {
+            Change::EntryAdded {
+                id,
+                fields,
+                new_node,
+                node_bytes,
+            } => {
+                possible(id > self.last_id, at, "an entry is added below the last ID");
+                let node = NodePlace {
+                    new_node,
+                    node_bytes,
+                };
+                possible(new_node || self.nodes() > 0, at, "an entry joins no node");
+                let entry = Entry {
+                    id,
+                    at: Place::in_log(at),
+                };
+                self.entries.push(entry, node, || listpack::names(&fields));
+                self.last_id = id;
+                self.entries_added += 1;
+                self.version += 1;
+            }
+            Change::Trimmed { through } => {
+                self.entries.delete_through(through);
+                self.version += 1;
+            }
+            Change::EntriesDeleted { ids } => {
+                for id in ids {
+                    if self.entries.delete(id) {
+                        self.max_deleted = self.max_deleted.max(id);
+                    }
+                }
+                self.version += 1;
+            }
+            Change::Positioned {
+                last_id,
+                entries_added,
+                max_deleted,
+            } => {
+                let top = self.last_entry().map_or(StreamId::MIN, |entry| entry.id);
+                possible(last_id >= top, at, "the last ID is set below an entry");
+                self.last_id = last_id;
+                self.entries_added = entries_added;
+                self.max_deleted = max_deleted;
+            }
+            Change::GroupCreated {
+                group,
+                last_delivered,
+                entries_read,
+            } => {
+                let group = self
+                    .groups
+                    .insert(group.into(), Group::new(last_delivered, entries_read));
+                possible(group.is_none(), at, "a group is created that exists");
+            }
+            Change::GroupPositioned {
+                group,
+                last_delivered,
+                entries_read,
+            } => {
+                self.group_mut(at, group)
+                    .position(last_delivered, entries_read);
+            }
+            Change::GroupDestroyed { group } => {
+                possible(self.groups.remove(group).is_some(), at, NO_GROUP);
+            }
+            Change::ConsumerCreated {
+                group,
+                consumer,
+                at: now,
+            } => {
+                let created = self.group_mut(at, group).create_consumer(consumer, now);
+                possible(created, at, "a consumer is created that exists");
+            }
+            Change::ConsumerDeleted { group, consumer } => {
+                let deleted = self.group_mut(at, group).delete_consumer(consumer);
+                possible(deleted, at, NO_CONSUMER);
+            }
+            Change::Delivered { .. } => self.deliver(at, change),
+            Change::Redelivered { .. } => self.redeliver(at, change),
+            Change::Claimed {
+                group,
+                consumer,
+                delivered_at,
+                at: now,
+                entries,
+            } => {
+                let group = self.group_mut(at, group);
+                let consumer = some(group.consumer(consumer), at, NO_CONSUMER).number();
+                let entries = entries.iter().map(|claim| PendingEntry {
+                    id: claim.id,
+                    consumer,
+                    delivered_at,
+                    deliveries: claim.deliveries,
+                });
+                group.assign(consumer, now, entries);
+            }
+            Change::Acked { group, ids } => self.group_mut(at, group).acknowledge(ids.iter()),
+        }
+    }
+
+    fn deliver(&mut self, at: Lsn, change: &Change<'_>) {
+        let Change::Delivered {
+            group,
+            consumer,
+            last,
+            count,
+            at: now,
+            pending,
+        } = *change
+        else {
+            unreachable!("the caller matched it");
+        };
+        let counters = self.counters();
+        let group = some(self.groups.get_mut(group), at, NO_GROUP);
+        let after = group.last_delivered().next();
+        let ids = after.map_or_else(Range::default, |from| self.entries.range(from, last));
+        let ids = Counted {
+            ids: ids.map(|entry| entry.id),
+            left: count,
+        };
+        let read = counters.read_after(
+            group.last_delivered(),
+            group.entries_read(),
+            ids.clone(),
+            count,
+        );
+        if pending {
+            let consumer = some(group.consumer(consumer), at, NO_CONSUMER).number();
+            let mut ids = ids;
+            let entries = ids.by_ref().map(|id| PendingEntry {
+                id,
+                consumer,
+                delivered_at: now,
+                deliveries: 1,
+            });
+            group.assign(consumer, now, entries);
+            let exact = ids.left == 0 && ids.ids.next().is_none();
+            possible(exact, at, "a delivery does not count its entries right");
+        }
+        group.position(last, read);
+    }
+
+    fn redeliver(&mut self, at: Lsn, change: &Change<'_>) {
+        let Change::Redelivered {
+            group,
+            consumer,
+            after,
+            count,
+            at: now,
+        } = *change
+        else {
+            unreachable!("the caller matched it");
+        };
+        let group = some(self.groups.get_mut(group), at, NO_GROUP);
+        let consumer = some(group.consumer(consumer), at, NO_CONSUMER).number();
+        let count = usize::try_from(count).unwrap_or(usize::MAX);
+        let again: Vec<_> = group
+            .pending()
+            .of_consumer(consumer, after)
+            .take(count)
+            .filter(|entry| self.entries.get(entry.id).is_some())
+            .map(|entry| PendingEntry {
+                delivered_at: now,
+                deliveries: entry.deliveries.saturating_add(1).min(DELIVERIES_MAX),
+                ..entry
+            })
+            .collect();
+        group.update(again);
+    }
+
+    fn group_mut(&mut self, at: Lsn, name: &[u8]) -> &mut Group {
+        some(self.groups.get_mut(name), at, NO_GROUP)
+    }
+}
+
+/// The first `left` of some IDs.
+#[derive(Clone)]
+struct Counted<I> {
+    ids: I,
+    left: u64,
+}
+
+impl<I: Iterator<Item = StreamId>> Iterator for Counted<I> {
+    type Item = StreamId;
+
+    fn next(&mut self) -> Option<StreamId> {
+        let left = self.left.checked_sub(1)?;
+        let id = self.ids.next()?;
+        self.left = left;
+        Some(id)
+    }
+}
+
+/// For [`State::dump`](super::State::dump).
+impl Stream {
+    pub(super) fn dump(&self, out: &mut String) {
+        self.try_dump(out).expect("a string can be written to");
+    }
+
+    fn try_dump(&self, out: &mut String) -> fmt::Result {
+        let Counters {
+            len,
+            first_id,
+            last_id,
+            max_deleted,
+            entries_added,
+        } = self.counters();
+        writeln!(
+            out,
+            "  len {len} first {first_id} last {last_id} max_deleted {max_deleted}"
+        )?;
+        writeln!(out, "  entries_added {entries_added}")?;
+        for node in self.entries.nodes() {
+            let (live, deleted, bytes) = (node.live(), node.deleted(), node.listpack_bytes());
+            writeln!(
+                out,
+                "  node {} live {live} deleted {deleted} bytes {bytes}",
+                node.first()
+            )?;
+        }
+        for entry in self.range(StreamId::MIN, StreamId::MAX) {
+            writeln!(out, "  entry {} at {}", entry.id, entry.at.lsn())?;
+        }
+        for (name, group) in self.groups() {
+            let (last, read) = (group.last_delivered(), group.entries_read());
+            let lag = self.lag(group);
+            writeln!(
+                out,
+                "  group \"{}\" last {last} read {read:?} lag {lag:?}",
+                name.escape_ascii()
+            )?;
+            for consumer in group.consumers() {
+                let (active, pending) = (consumer.active_at(), consumer.pending());
+                let name = consumer.name().escape_ascii();
+                writeln!(
+                    out,
+                    "    consumer \"{name}\" active {active:?} pending {pending}"
+                )?;
+            }
+            for entry in group.pending().range(StreamId::MIN..=StreamId::MAX) {
+                let PendingEntry {
+                    id,
+                    consumer,
+                    delivered_at,
+                    deliveries,
+                } = entry;
+                let name = group.consumer_name(consumer).escape_ascii();
+                writeln!(
+                    out,
+                    "    pending {id} \"{name}\" at {delivered_at} times {deliveries}"
+                )?;
+            }
+        }
+        Ok(())
+    }
+}
