@@ -1,0 +1,55 @@
+//! Directives by name, checked by the compiler.
+
+use super::table::DIRECTIVES;
+
+/// A directive: its place in the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Id(pub(super) usize);
+
+/// The directive of this name. To be called in a `const`, where a wrong name does not compile.
+const fn id(name: &str) -> Id {
+    let mut index = 0;
+    while index < DIRECTIVES.len() {
+        if same(DIRECTIVES[index].name.as_bytes(), name.as_bytes()) {
+            return Id(index);
+        }
+        index += 1;
+    }
+    panic!("no directive has this name");
+}
+
+const fn same(left: &[u8], right: &[u8]) -> bool {
+    if left.len() != right.len() {
+        return false;
+    }
+    let mut index = 0;
+    while index < left.len() {
+        if left[index] != right[index] {
+            return false;
+        }
+        index += 1;
+    }
+    true
+}
+
+pub(crate) const APPENDFSYNC: Id = id("appendfsync");
+pub(crate) const BIND: Id = id("bind");
+pub(crate) const CLIENT_OUTPUT_BUFFER_LIMIT: Id = id("client-output-buffer-limit");
+pub(crate) const CLIENT_QUERY_BUFFER_LIMIT: Id = id("client-query-buffer-limit");
+pub(crate) const DATABASES: Id = id("databases");
+pub(crate) const DIR: Id = id("dir");
+pub(crate) const LOGFILE: Id = id("logfile");
+pub(crate) const LOGLEVEL: Id = id("loglevel");
+pub(crate) const MAXCLIENTS: Id = id("maxclients");
+pub(crate) const PIDFILE: Id = id("pidfile");
+pub(crate) const PORT: Id = id("port");
+pub(crate) const PROTECTED_MODE: Id = id("protected-mode");
+pub(crate) const PROTO_MAX_BULK_LEN: Id = id("proto-max-bulk-len");
+pub(crate) const REQUIREPASS: Id = id("requirepass");
+pub(crate) const SEGMENT_SIZE: Id = id("segment-size");
+pub(crate) const STREAM_NODE_MAX_BYTES: Id = id("stream-node-max-bytes");
+pub(crate) const STREAM_NODE_MAX_ENTRIES: Id = id("stream-node-max-entries");
+pub(crate) const TCP_BACKLOG: Id = id("tcp-backlog");
+pub(crate) const TCP_KEEPALIVE: Id = id("tcp-keepalive");
+pub(crate) const TIMEOUT: Id = id("timeout");
+pub(crate) const WORKER_THREADS: Id = id("worker-threads");
