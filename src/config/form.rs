@@ -3,7 +3,8 @@
 use std::fmt;
 use std::fmt::Write as _;
 
-use super::value::{Fault, Given, Source, integer, memory};
+use super::table::ALWAYS_LOGGED;
+use super::value::{Fault, Given, Kind, Source, Value, integer, memory};
 
 /// When replies that a client does not read cost it the connection: `client-output-buffer-limit`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,6 +103,15 @@ impl fmt::Display for OutputLimit {
             "{} {} {}",
             self.hard_bytes, self.soft_bytes, self.soft_seconds
         )
+    }
+}
+
+/// `appendonly yes|no`, always `yes`: a file may ask for less than it gets, as the redis.conf that
+/// comes with Redis does; a client that asks is told.
+pub(super) fn appendonly(given: &Given<'_>) -> Result<String, Fault> {
+    match (Kind::Bool.parse(given)?, given.source) {
+        (Value::Number(0), Source::Runtime) => Err(Fault::Text(ALWAYS_LOGGED)),
+        _ => Ok("yes".to_owned()),
     }
 }
 
@@ -205,7 +215,9 @@ pub(super) fn percentiles(given: &Given<'_>) -> Result<String, Fault> {
 
 #[cfg(test)]
 mod tests {
-    use super::{OutputLimit, OutputLimits, events, oom_scores, percentiles, save, shutdown};
+    use super::{
+        OutputLimit, OutputLimits, appendonly, events, oom_scores, percentiles, save, shutdown,
+    };
     use crate::config::value::{Fault, Given, Source};
 
     type Form = fn(&Given<'_>) -> Result<String, Fault>;
@@ -289,6 +301,19 @@ mod tests {
             }),
             Ok("3 0".to_owned())
         );
+    }
+
+    #[test]
+    fn the_log_cannot_be_turned_off() {
+        check(appendonly, "yes", "YES", Ok("yes"));
+        check(appendonly, "yes", "no", Err(()));
+        check(appendonly, "yes", "maybe", Err(()));
+        let given = Given {
+            words: &["no"],
+            current: "yes",
+            source: Source::Start,
+        };
+        assert_eq!(appendonly(&given), Ok("yes".to_owned()));
     }
 
     #[test]

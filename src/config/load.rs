@@ -37,6 +37,9 @@ use crate::glob::{self, Case};
 /// How deep files may include files. A file that includes itself ends here.
 const INCLUDE_DEPTH_MAX: usize = 16;
 
+/// An error quotes at most so many letters of what it is about.
+const QUOTED_MAX: usize = 128;
+
 /// Why the server does not start. `Display` is one line: where, what stands there, what is wrong.
 #[derive(Debug)]
 pub(crate) struct ConfigError {
@@ -304,9 +307,10 @@ fn unreadable(path: &Path, error: io::Error) -> ConfigError {
     }
 }
 
-/// Nothing in it starts a new line or moves the cursor of a terminal.
+/// The beginning of `text`. Nothing in it starts a new line or moves the cursor of a terminal.
 fn printable(text: &str) -> String {
-    text.chars()
+    let letters = text.chars().take(QUOTED_MAX);
+    letters
         .map(|letter| if letter.is_control() { '?' } else { letter })
         .collect()
 }

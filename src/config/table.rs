@@ -62,7 +62,8 @@ const I32: i64 = i32::MAX as i64;
 const MB: i64 = 1 << 20;
 
 const ALLOCATOR: &str = "memory is not defragmented, and is freed at once";
-const ALWAYS_LOGGED: &str = "every change is logged before its reply; `appendfsync no` costs least";
+pub(super) const ALWAYS_LOGGED: &str =
+    "every change is logged before its reply; `appendfsync no` costs least";
 const EXPIRY: &str = "expired keys are removed when they are due";
 const LOG: &str = "the log is of Headwater's own kind and `appendfsync` governs it";
 const NOT_MEASURED: &str = "slow commands and latencies are not recorded";
@@ -180,7 +181,7 @@ pub(crate) static DIRECTIVES: &[Directive] = &[
     here("appendfsync", Choice(&["everysec", "always", "no"]), "always",
         "when an acknowledged change is on disk: before its reply (`always`), within a second \
          (`everysec`), or when the kernel sees fit (`no`)"),
-    fixed("appendonly", Bool, "yes", ALWAYS_LOGGED),
+    accepted("appendonly", Form(form::appendonly), "yes", ALWAYS_LOGGED),
     accepted("auto-aof-rewrite-min-size", Memory { min: 0, max: MAX }, "64mb", LOG),
     accepted("auto-aof-rewrite-percentage", Int { min: 0, max: I32 }, "100", LOG),
     accepted("bgsave-cpulist", Text, "", PROCESS).at_start().or("bgsave_cpulist"),

@@ -406,8 +406,9 @@ fn a_file_is_read_as_redis_reads_it() {
         ("include DIR/*.conf\nhz 5", "timeout", "2"),
         ("include DIR/*.conf\nhz 5", "hz", "5"),
         ("include DIR/nothing*.conf", "timeout", "0"),
+        ("appendonly no", "appendonly", "yes"),
         (
-            "cluster-enabled no\ntls-port 0\nappendonly yes\naclfile \"\"",
+            "cluster-enabled no\ntls-port 0\naclfile \"\"",
             "timeout",
             "0",
         ),
