@@ -1,19 +1,27 @@
 //! Nothing stays behind: no server process, no directory, however the bench ends.
 //!
-//! The ordinary way out is `Drop`. Two others pass it by: a panic, which aborts in release builds,
-//! and Ctrl-C. A hook serves the first, from the list of what is alive kept here. The second only
-//! sets a flag, which everything that waits looks at, so that the ordinary way is taken after all.
-//! Servers run in process groups of their own: Ctrl-C reaches the bench alone.
+//! The ordinary way out is `Drop`. Two others pass it by: Ctrl-C, and a panic, which aborts in
+//! release builds. Both are served from the list of what is alive, kept here: a thread waits for
+//! signals, a hook for panics. Servers run in process groups of their own, so that Ctrl-C reaches
+//! the bench alone.
+//!
+//! Invariant: every server was started by [`spawn`] and is on the list as long as it runs. The
+//! list is locked while one starts, and for good once the sweep has begun, so that none slips in
+//! between.
 
 use rustix::process::{Pid, Signal, kill_process};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::{
+    consts::{SIGHUP, SIGINT, SIGTERM},
+    iterator::Signals,
+    low_level::emulate_default_handler,
+};
 use std::{
-    io,
+    fs, io,
     path::{Path, PathBuf},
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    process::{Child, Command},
+    sync::{Mutex, MutexGuard, PoisonError},
+    thread,
+    time::Duration,
 };
 
 /// What must not outlive the bench.
@@ -31,41 +39,42 @@ fn alive() -> MutexGuard<'static, Alive> {
     ALIVE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Becomes true at Ctrl-C, `SIGTERM` or `SIGHUP`.
-#[derive(Clone, Default)]
-pub(super) struct Interruption(Arc<AtomicBool>);
-
-impl Interruption {
-    /// Whether somebody wants the bench to end.
-    pub(super) fn is_wanted(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
 /// Sees to it that the servers and `root` go when the process does.
 ///
 /// # Errors
 ///
-/// When a signal cannot be caught.
-pub(super) fn install(root: &Path) -> io::Result<Interruption> {
+/// When signals cannot be caught.
+pub(super) fn install(root: &Path) -> io::Result<()> {
     alive().root = Some(root.to_owned());
     let usual = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         usual(panic);
-        sweep();
+        drop(sweep());
     }));
-    let wanted = Interruption::default();
-    for signal in [SIGHUP, SIGINT, SIGTERM] {
-        // At the second signal, at once: the flag of the first is already set.
-        signal_hook::flag::register_conditional_default(signal, wanted.0.clone())?;
-        signal_hook::flag::register(signal, wanted.0.clone())?;
-    }
-    Ok(wanted)
+    let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM])?;
+    thread::Builder::new()
+        .name("signals".to_owned())
+        .spawn(move || {
+            if let Some(signal) = signals.forever().next() {
+                let _for_good = sweep();
+                // Ends the process as the signal would have; if it cannot, `exit` does.
+                let _ = emulate_default_handler(signal);
+                std::process::exit(1);
+            }
+        })?;
+    Ok(())
 }
 
-/// Notes a server that must not outlive the bench.
-pub(super) fn started(server: Pid) {
-    alive().servers.push(server);
+/// Starts a server that will not outlive the bench.
+///
+/// # Errors
+///
+/// When it cannot be started.
+pub(super) fn spawn(command: &mut Command) -> io::Result<Child> {
+    let mut alive = alive();
+    let child = command.spawn()?;
+    alive.servers.push(Pid::from_child(&child));
+    Ok(child)
 }
 
 /// Notes that a server has ended and was waited for; its number may now mean another process.
@@ -73,14 +82,21 @@ pub(super) fn ended(server: Pid) {
     alive().servers.retain(|&other| other != server);
 }
 
-fn sweep() {
+/// Kills the servers and removes the root; returns the lock.
+fn sweep() -> MutexGuard<'static, Alive> {
     let mut alive = alive();
     for server in alive.servers.drain(..) {
         // One that is gone already is what we want.
         let _ = kill_process(server, Signal::KILL);
     }
-    if let Some(root) = alive.root.take() {
-        // A server may be writing its last file; the bench is ending and has nobody to tell.
-        let _ = std::fs::remove_dir_all(root);
+    // A server that is not quite dead may put a file into a directory that was just emptied.
+    for _ in 0..100 {
+        match alive.root.as_ref().map(fs::remove_dir_all) {
+            Some(Err(error)) if error.kind() != io::ErrorKind::NotFound => {
+                thread::sleep(Duration::from_millis(10));
+            }
+            _ => break,
+        }
     }
+    alive
 }

@@ -2,12 +2,9 @@
 
 use std::{fmt, io};
 
-/// Why a run gave no figures. The bench prints it in place of them and goes on with the next run,
-/// except for [`Fault::Interrupted`], which ends it.
+/// Why a run gave no figures. The bench prints it in place of them and goes on with the next run.
 #[derive(Debug)]
 pub(super) enum Fault {
-    /// Somebody pressed Ctrl-C.
-    Interrupted,
     /// The system refused something.
     Io(io::Error),
     /// The server answered with an error: its text.
@@ -25,7 +22,6 @@ pub(super) enum Fault {
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Interrupted => f.write_str("interrupted"),
             Self::Io(error) => write!(f, "{error}"),
             Self::Refused(text) => write!(f, "refused: {text}"),
             Self::Setting(text) => f.write_str(text),

@@ -9,6 +9,10 @@ use super::{fault::Fault, load::Sample, restart::Restart};
 /// A share of its time above which a side has no room for more.
 const BUSY: f64 = 0.9;
 
+/// A share of the time taken by others above which the figures are theirs too. The kernel's own
+/// threads, which write to the disk, stay below it.
+const DISTURBED: f64 = 0.15;
+
 const MIB: f64 = 1024.0 * 1024.0;
 
 /// The figures of one run.
@@ -26,6 +30,8 @@ pub(super) struct Figures {
     pub(super) server_busy: f64,
     /// The same for the load generator.
     pub(super) load_busy: f64,
+    /// The same for all else that ran on their processors.
+    pub(super) others_busy: f64,
 }
 
 impl From<Sample> for Figures {
@@ -41,6 +47,7 @@ impl From<Sample> for Figures {
             memory_mib: sample.memory.anonymous as f64 / MIB,
             server_busy: sample.server_cpu.as_secs_f64() / wall,
             load_busy: sample.load_cpu.as_secs_f64() / wall,
+            others_busy: sample.others_cpu.as_secs_f64() / wall,
         }
     }
 }
@@ -49,6 +56,11 @@ impl Figures {
     /// Whether this run measured the load generator: it had no time left and the server had.
     pub(super) fn is_bound_by_load(&self) -> bool {
         self.load_busy > BUSY && self.server_busy < BUSY
+    }
+
+    /// Whether something else took so much of the processors that the figures tell of it too.
+    pub(super) fn is_disturbed(&self) -> bool {
+        self.others_busy > DISTURBED
     }
 }
 
@@ -208,6 +220,7 @@ mod tests {
             memory_mib: 1.0,
             server_busy,
             load_busy,
+            others_busy: 0.0,
         };
         for (server, load, bound) in [
             (0.5, 0.95, true),

@@ -18,10 +18,10 @@
 //! run.
 
 use super::{
-    cleanup::Interruption,
     client::{Client, refused},
     clock::{self, SECOND},
     fault::Fault,
+    machine::{self, Cores},
     server::{Memory, Server},
     wire::{Reply, Scanner, Token},
 };
@@ -149,6 +149,8 @@ pub(super) struct Sample {
     pub(super) p99: Duration,
     pub(super) server_cpu: Duration,
     pub(super) load_cpu: Duration,
+    /// How long anything else was on the processors of the two.
+    pub(super) others_cpu: Duration,
     pub(super) memory: Memory,
 }
 
@@ -160,16 +162,16 @@ pub(super) struct Sample {
 pub(super) fn drive(
     work: &mut impl Workload,
     server: &Server,
+    cores: &Cores,
     window: Window,
-    interruption: &Interruption,
 ) -> Result<Sample, Fault> {
-    let mut load = Load::connect(work.connections(), server.address(), interruption)?;
+    let mut load = Load::connect(work.connections(), server.address())?;
     work.begin(clock::now(), &mut load.outbox);
     load.until(work, clock::now() + nanos(window.warm_up))?;
     load.tally = Tally::new();
-    let begin = Mark::now(server)?;
+    let begin = Mark::now(server, cores)?;
     load.until(work, begin.at + nanos(window.measured))?;
-    let end = Mark::now(server)?;
+    let end = Mark::now(server, cores)?;
     work.check(&mut server.client()?)?;
 
     let tally = load.tally;
@@ -177,14 +179,17 @@ pub(super) fn drive(
         return Err(Fault::Silent);
     }
     let quantile = |q| Duration::from_nanos(tally.latencies.value_at_quantile(q));
+    let server_cpu = end.server.saturating_sub(begin.server);
+    let load_cpu = end.load - begin.load;
     Ok(Sample {
         wall: Duration::from_nanos(end.at - begin.at),
         ops: tally.ops,
         entries: tally.entries,
         p50: quantile(0.5),
         p99: quantile(0.99),
-        server_cpu: end.server.saturating_sub(begin.server),
-        load_cpu: end.load - begin.load,
+        server_cpu,
+        load_cpu,
+        others_cpu: end.all.saturating_sub(begin.all + server_cpu + load_cpu),
         memory: server.memory()?,
     })
 }
@@ -194,11 +199,14 @@ struct Mark {
     at: u64,
     server: Duration,
     load: Duration,
+    /// All that ran on the processors of the two, and they themselves.
+    all: Duration,
 }
 
 impl Mark {
-    fn now(server: &Server) -> Result<Self, Fault> {
+    fn now(server: &Server, cores: &Cores) -> Result<Self, Fault> {
         Ok(Self {
+            all: machine::busy(&cores.server)? + machine::busy(&cores.load)?,
             server: server.cpu()?,
             load: clock::thread_cpu(),
             at: clock::now(),
@@ -219,7 +227,7 @@ struct Socket {
     clogged: bool,
 }
 
-struct Load<'a> {
+struct Load {
     epoll: OwnedFd,
     timer: OwnedFd,
     /// When the timer will fire, or has.
@@ -228,15 +236,10 @@ struct Load<'a> {
     outbox: Outbox,
     tally: Tally,
     buffer: Vec<u8>,
-    interruption: &'a Interruption,
 }
 
-impl<'a> Load<'a> {
-    fn connect(
-        connections: usize,
-        address: SocketAddr,
-        interruption: &'a Interruption,
-    ) -> Result<Self, Fault> {
+impl Load {
+    fn connect(connections: usize, address: SocketAddr) -> Result<Self, Fault> {
         let epoll = epoll::create(CreateFlags::CLOEXEC)?;
         let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
         let timer = timerfd_create(TimerfdClockId::Monotonic, flags)?;
@@ -269,7 +272,6 @@ impl<'a> Load<'a> {
             outbox,
             tally,
             buffer,
-            interruption,
         })
     }
 
@@ -280,9 +282,6 @@ impl<'a> Load<'a> {
             let now = clock::now();
             if now >= deadline {
                 return Ok(());
-            }
-            if self.interruption.is_wanted() {
-                return Err(Fault::Interrupted);
             }
             let next = work.tick(now, &mut self.outbox);
             self.write_spoken()?;
@@ -396,4 +395,79 @@ fn is_later(error: &io::Error) -> bool {
         error.kind(),
         io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bench::workload::Append;
+    use std::{net::TcpListener, thread};
+
+    /// A server for one connection that answers each XADD with `reply`, `piece` bytes at a time.
+    fn answer(reply: &'static [u8], piece: usize) -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut request = Vec::new();
+        crate::bench::entry::add(&mut request, b"*", &crate::bench::entry::value());
+        thread::spawn(move || {
+            let mut socket = listener.accept().unwrap().0;
+            socket.set_nodelay(true).unwrap();
+            let (mut buffer, mut kept) = (vec![0; 1 << 16], 0);
+            // Until the load hangs up.
+            while let Ok(read @ 1..) = socket.read(&mut buffer) {
+                let replies = reply.repeat((kept + read) / request.len());
+                kept = (kept + read) % request.len();
+                for piece in replies.chunks(piece) {
+                    if socket.write_all(piece).is_err() {
+                        return;
+                    }
+                }
+            }
+        });
+        address
+    }
+
+    /// Runs until `enough` operations are counted.
+    fn count(work: &mut Append, address: SocketAddr, enough: u64) -> Result<u64, Fault> {
+        let mut load = Load::connect(work.connections(), address)?;
+        work.begin(clock::now(), &mut load.outbox);
+        let give_up = clock::now() + 60 * SECOND;
+        while load.tally.ops < enough && clock::now() < give_up {
+            load.until(work, clock::now() + SECOND / 100)?;
+        }
+        assert_eq!(load.tally.ops, load.tally.latencies.len());
+        Ok(load.tally.ops)
+    }
+
+    #[test]
+    fn a_reply_in_pieces_is_counted_once() {
+        let mut work = Append::new(3, 1);
+        let ops = count(&mut work, answer(b"$3\r\n1-1\r\n", 2), 1000).unwrap();
+        assert!((1000..1_000_000).contains(&ops), "{ops}");
+        // What was sent and is not counted is under way: no more than the last pipeline.
+        assert!(
+            (ops..=ops + 3).contains(&work.sent()),
+            "{ops} of {}",
+            work.sent()
+        );
+    }
+
+    #[test]
+    fn a_pipeline_larger_than_the_socket_gets_through() {
+        // 14 MB: the socket takes part of it, and asks for more.
+        let mut work = Append::new(100_000, 1);
+        let ops = count(&mut work, answer(b"$3\r\n1-1\r\n", 1 << 20), 100_000).unwrap();
+        assert!(ops >= 100_000, "{ops}");
+    }
+
+    #[test]
+    fn an_error_reply_ends_the_run() {
+        let fault = count(&mut Append::new(1, 1), answer(b"-ERR no\r\n", 99), 1).unwrap_err();
+        assert_eq!(fault.to_string(), "refused: ERR no");
+        let fault = count(&mut Append::new(1, 1), answer(b":1\r\n", 99), 1).unwrap_err();
+        assert_eq!(
+            fault.to_string(),
+            "wrong reply: expected the ID of the new entry"
+        );
+    }
 }

@@ -83,6 +83,35 @@ pub(super) fn sync_time(dir: &Path) -> io::Result<Duration> {
     Ok(times[TIMES / 2])
 }
 
+/// How long these processors were not idle since the machine came up, whoever had them; the
+/// machine's host too, where it tells. Counted in steps of 10 ms.
+///
+/// # Errors
+///
+/// When the kernel does not tell.
+pub(super) fn busy(cores: &[usize]) -> io::Result<Duration> {
+    let stat = fs::read_to_string("/proc/stat")?;
+    Ok(cores
+        .iter()
+        .map(|&core| busy_in(&stat, core).unwrap_or_default())
+        .sum())
+}
+
+/// The line of `core`: user, nice, system, idle, iowait, irq, softirq, steal; what follows is
+/// contained in user and nice.
+fn busy_in(stat: &str, core: usize) -> Option<Duration> {
+    /// `USER_HZ`, the unit of the kernel's interface, is 1/100 s whatever its clock is.
+    const STEP_MS: u64 = 10;
+    let name = format!("cpu{core}");
+    let line = stat
+        .lines()
+        .find(|line| line.split(' ').next() == Some(&name))?;
+    let numbers = line.split(' ').skip(1).take(8).enumerate();
+    let at_work = numbers.filter(|&(at, _)| at != 3 && at != 4);
+    let steps: Option<u64> = at_work.map(|(_, number)| number.parse::<u64>().ok()).sum();
+    Some(Duration::from_millis(steps? * STEP_MS))
+}
+
 /// The text behind `name` and a colon, in the manner of `/proc/cpuinfo` and `/proc/PID/status`.
 pub(super) fn value_of<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     text.lines().find_map(|line| {
@@ -127,6 +156,14 @@ mod tests {
                 "{dir}"
             );
         }
+    }
+
+    #[test]
+    fn a_processor_is_busy_while_it_neither_idles_nor_waits() {
+        let stat = "cpu  9 9 9 9 9 9 9 9 9 9\ncpu0 5 5 5 5 5 5 5 5 5 5\n\
+            cpu1 100 20 3 5000 6000 7 8 9 100 20\ncpu11 1 1 1 1 1 1 1 1 1 1\nintr 5\n";
+        assert_eq!(busy_in(stat, 1), Some(Duration::from_millis(1470)));
+        assert_eq!(busy_in(stat, 2), None);
     }
 
     #[test]

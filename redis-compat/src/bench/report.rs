@@ -14,15 +14,15 @@ const SCENARIOS: &[(&str, usize)] = &[
     ("scenario", 24),
     ("server", 9),
     ("ops/s", 7),
-    ("entries/s", 9),
-    ("p50", 7),
-    ("p99", 7),
-    ("cpu/op", 7),
-    ("busy", 5),
-    ("load", 5),
-    ("MiB", 6),
-    ("speed", 7),
-    ("economy", 7),
+    ("entries", 7),
+    ("p50", 6),
+    ("p99", 6),
+    ("cpu/op", 6),
+    ("busy", 4),
+    ("load", 4),
+    ("MiB", 4),
+    ("faster", 6),
+    ("leaner", 6),
 ];
 
 /// The columns of the restart, with their widths.
@@ -34,19 +34,20 @@ const RESTART: &[(&str, usize)] = &[
     ("disk", 7),
     ("kill -9", 7),
     ("stop", 7),
-    ("speed", 7),
-    ("economy", 7),
+    ("faster", 6),
+    ("leaner", 6),
 ];
 
 const LEGEND: &str = "\
 An operation is an XADD; an XREADGROUP with the XACK of what it brought; an XRANGE; in flow an
-entry on its way from producer to consumer; in fan-out its delivery to one reader. p50 and p99 are
-latencies of operations; cpu/op is the server's processor time for one; busy and load are the
-shares of the time that server and load generator were on their cores; MiB is the server's memory
-without mapped files, after the run. kill -9 and stop are the times from a start after them until
-every entry is there. speed: how many times as fast as this server Headwater is; economy: how many
-times as much processor time (for a restart: memory) this server needs. Above 1 Headwater is
-better. Both are medians over rounds that ran side by side.";
+entry on its way from producer to consumer; in fan-out its delivery to one reader. entries are
+those moved in a second; p50 and p99 are latencies of operations; cpu/op is the server's processor
+time for one; busy and load are the shares of the time that server and load generator were on
+their cores; MiB is the server's memory without mapped files, after the run. kill -9 and stop are
+the times from a start after them until every entry is there. faster: how many times as much
+Headwater does in the same time as this server, or how many times as soon it is back; leaner: how
+many times as much processor time for an operation (after a restart: memory) this server needs.
+Above 1 Headwater is better. Both are medians over rounds that ran side by side.";
 
 /// One server's rounds.
 pub(super) struct Line<'a, F> {
@@ -59,6 +60,7 @@ pub(super) struct Report<W> {
     out: W,
     markdown: bool,
     bound_by_load: bool,
+    disturbed: bool,
 }
 
 impl<W: Write> Report<W> {
@@ -68,6 +70,7 @@ impl<W: Write> Report<W> {
             out,
             markdown,
             bound_by_load: false,
+            disturbed: false,
         }
     }
 
@@ -99,7 +102,13 @@ impl<W: Write> Report<W> {
             let percent = |share: f64| format!("{:.0}%", share * 100.0);
             let bound = rounds.iter().flatten().any(Figures::is_bound_by_load);
             self.bound_by_load |= bound;
-            let mark = if bound { "*" } else { "" };
+            let disturbed = rounds.iter().flatten().any(Figures::is_disturbed);
+            self.disturbed |= disturbed;
+            let mark = [
+                if disturbed { "~" } else { "" },
+                if bound { "*" } else { "" },
+            ]
+            .concat();
             let ratio = |figure: fn(&Figures) -> f64| ratio_to(lines, rounds, figure);
             let cells = [
                 if nth == 0 {
@@ -108,7 +117,7 @@ impl<W: Write> Report<W> {
                     String::new()
                 },
                 line.make.name().to_owned(),
-                shown(|f| f.ops_per_s, short_rate) + mark,
+                shown(|f| f.ops_per_s, short_rate) + &mark,
                 shown(|f| f.entries_per_s, short_rate),
                 shown(|f| f.p50_us, short_time),
                 shown(|f| f.p99_us, short_time),
@@ -120,7 +129,7 @@ impl<W: Write> Report<W> {
                 ratio(|f| 1.0 / f.cpu_us),
             ];
             self.row(SCENARIOS, &cells)?;
-            self.faults(rounds)?;
+            self.faults(SCENARIOS, rounds)?;
         }
         self.out.flush()
     }
@@ -155,7 +164,7 @@ impl<W: Write> Report<W> {
                 ratio(|f| 1.0 / f.anonymous_mib),
             ];
             self.row(RESTART, &cells)?;
-            self.faults(rounds)?;
+            self.faults(RESTART, rounds)?;
         }
         self.out.flush()
     }
@@ -166,7 +175,13 @@ impl<W: Write> Report<W> {
         if self.bound_by_load {
             writeln!(
                 self.out,
-                "\n* The load generator had no time left and the server had: it can do more than shown."
+                "\n* The load generator had no time left and the server had: it can do more."
+            )?;
+        }
+        if self.disturbed {
+            writeln!(
+                self.out,
+                "\n~ Something else ran on the same cores for a good part of the time."
             )?;
         }
         Ok(())
@@ -202,14 +217,14 @@ impl<W: Write> Report<W> {
     }
 
     /// Tells why rounds are missing from the line above.
-    fn faults<F>(&mut self, rounds: &Rounds<F>) -> io::Result<()> {
+    fn faults<F>(&mut self, columns: &[(&str, usize)], rounds: &Rounds<F>) -> io::Result<()> {
         let mut told = Vec::new();
         for fault in rounds.iter().filter_map(|round| round.as_ref().err()) {
             let text = fault.to_string();
             if !told.contains(&text) {
-                let bar = if self.markdown { "| |" } else { "" };
-                let indent = if self.markdown { 1 } else { 25 };
-                writeln!(self.out, "{bar}{:indent$}{text}", "")?;
+                let mut cells = vec![String::new(); columns.len()];
+                cells[1].clone_from(&text);
+                self.row(columns, &cells)?;
                 told.push(text);
             }
         }
@@ -227,4 +242,75 @@ fn ratio_to<F>(lines: &[Line<'_, F>], theirs: &Rounds<F>, figure: impl Fn(&F) ->
         .and_then(|ours| ratio(ours, theirs, figure))
         .map(|ratio| short(ratio) + "x")
         .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fault::Fault;
+    use super::*;
+
+    fn rounds(ops_per_s: &[f64], load_busy: f64) -> Vec<Result<Figures, Fault>> {
+        let figures = |ops_per_s: &f64| {
+            Ok(Figures {
+                ops_per_s: *ops_per_s,
+                entries_per_s: 10.0 * ops_per_s,
+                p50_us: 412.0,
+                p99_us: 1320.0,
+                cpu_us: 1e5 / ops_per_s,
+                memory_mib: 12.34,
+                server_busy: 0.5,
+                load_busy,
+                others_busy: 0.0,
+            })
+        };
+        ops_per_s.iter().map(figures).collect()
+    }
+
+    /// The table of one scenario with three servers, of which the last had a bad round.
+    fn shown(markdown: bool) -> String {
+        let (ours, redis) = (
+            rounds(&[100e3, 120e3, 110e3], 0.95),
+            rounds(&[50e3, 40e3, 55e3], 0.2),
+        );
+        let mut valkey = rounds(&[50e3, 50e3], 0.2);
+        valkey.push(Err(Fault::Silent));
+        let lines = [
+            (Make::Headwater, &ours),
+            (Make::Redis, &redis),
+            (Make::Valkey, &valkey),
+        ]
+        .map(|(make, rounds)| Line { make, rounds });
+        let mut out = Vec::new();
+        let mut report = Report::new(&mut out, markdown);
+        report.scenarios_head().unwrap();
+        report.scenario("xadd/everysec/p1/c50", &lines).unwrap();
+        assert!(report.bound_by_load && !report.disturbed);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn a_line_has_medians_and_the_ratio_of_paired_rounds() {
+        let expected = "\
+scenario                 server      ops/s entries    p50    p99 cpu/op busy load  MiB faster leaner
+xadd/everysec/p1/c50     headwater   110k*   1.10M  412us 1.32ms 0.91us  50%  95% 12.3
+                         redis       50.0k    500k  412us 1.32ms 2.00us  50%  20% 12.3  2.00x  2.00x
+                         valkey      50.0k    500k  412us 1.32ms 2.00us  50%  20% 12.3  2.20x  2.20x
+                         no reply in the whole time of measuring
+";
+        assert_eq!(shown(false), expected);
+    }
+
+    #[test]
+    fn markdown_has_a_rule_and_as_many_cells_in_every_line() {
+        let text = shown(true);
+        let cells: Vec<usize> = text.lines().map(|line| line.matches('|').count()).collect();
+        assert_eq!(cells, [13, 13, 13, 13, 13, 13], "{text}");
+        assert!(
+            text.lines()
+                .nth(1)
+                .unwrap()
+                .starts_with("| :-- | :-- | --: |"),
+            "{text}"
+        );
+    }
 }

@@ -192,7 +192,7 @@ fn drive(
     window: Window,
     site: &Site,
 ) -> Result<Sample, Fault> {
-    load::drive(&mut work, server, window, &site.interruption)
+    load::drive(&mut work, server, &site.cores, window)
 }
 
 #[cfg(test)]

@@ -122,7 +122,6 @@ fn version_in(text: &str) -> String {
 pub(super) struct Site {
     pub(super) root: PathBuf,
     pub(super) cores: Cores,
-    pub(super) interruption: cleanup::Interruption,
 }
 
 impl Site {
@@ -179,11 +178,10 @@ impl Server {
 
         // What a thread starts inherits its processors, and so does what that starts.
         machine::pin(&site.cores.server)?;
-        let child = command.spawn();
+        let child = cleanup::spawn(&mut command);
         machine::pin(&site.cores.load)?;
         let child = child?;
         let pid = Pid::from_child(&child);
-        cleanup::started(pid);
 
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let mut server = Self {
@@ -191,7 +189,7 @@ impl Server {
             pid,
             address,
         };
-        let ready = server.wait_until_ready(site);
+        let ready = server.wait_until_ready();
         let said = fs::read_to_string(&log_path).unwrap_or_default();
         fs::remove_file(log_path)?;
         match ready {
@@ -201,7 +199,7 @@ impl Server {
         }
     }
 
-    fn wait_until_ready(&mut self, site: &Site) -> Result<(), Fault> {
+    fn wait_until_ready(&mut self) -> Result<(), Fault> {
         let begun = clock::now();
         loop {
             if let Ok(mut client) = Client::connect(self.address) {
@@ -214,9 +212,6 @@ impl Server {
             }
             if let Some(status) = self.child.try_wait()? {
                 return Err(Fault::Start(status.to_string()));
-            }
-            if site.interruption.is_wanted() {
-                return Err(Fault::Interrupted);
             }
             if clock::elapsed(begun) > START_MAX {
                 return Err(Fault::Start("no answer".to_owned()));

@@ -33,7 +33,7 @@ pub(in crate::bench) struct Flow {
     producers: usize,
     /// Their connections come after those of the producers.
     consumers: Vec<Consumer>,
-    /// Entries sent.
+    /// Entries sent by the producers in turn.
     sent: usize,
     /// When the next entry is due, with a rate.
     due: u64,
@@ -59,11 +59,8 @@ impl Flow {
 
     /// Sends one entry, by each producer in turn.
     fn send(&mut self, due: u64, outbox: &mut Outbox) {
-        entry::add(
-            outbox.to(self.sent % self.producers),
-            b"*",
-            &entry::stamped(due),
-        );
+        let producer = self.sent % self.producers;
+        entry::add(outbox.to(producer), b"*", &entry::stamped(due));
         self.sent += 1;
     }
 }
@@ -109,7 +106,10 @@ impl Workload for Flow {
             let due = entry::stamp(bytes).ok_or(Fault::Wrong("a value with a time in it"))?;
             turn.tally.done(1, turn.now - due);
             if matches!(self.pace, Pace::Window(_)) {
-                self.send(turn.now, turn.outbox);
+                // What one consumer takes, one producer replaces, in one write: the load must
+                // cost less than the server.
+                let producer = number % self.producers;
+                entry::add(turn.outbox.to(producer), b"*", &entry::stamped(turn.now));
             }
         }
         let consumer = &mut self.consumers[number];
