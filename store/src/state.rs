@@ -41,7 +41,7 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 use parking_lot::{Mutex, MutexGuard};
 
-use crate::id::{StreamId, StreamNo};
+use crate::id::StreamNo;
 use crate::lsn::Lsn;
 use crate::record::{KeyspaceChange, Record};
 use impossible::{possible, some};
@@ -170,6 +170,11 @@ impl State {
     /// How many of them expire.
     pub(crate) fn expiring_len(&self, db: u8) -> u64 {
         self.database(db).expiring
+    }
+
+    /// The keys of a database, in no order.
+    pub(crate) fn keys(&self, db: u8) -> impl Iterator<Item = &Arc<[u8]>> {
+        self.database(db).cells.keys()
     }
 
     /// The streams of a database from a number on, in the order of their numbers.

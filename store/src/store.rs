@@ -1,0 +1,142 @@
+//! The store: the log, and the state that it tells.
+//!
+//! ```text
+//!  Access -- decide (read) --> commit -- append --> log        on disk, in order
+//!                                 '----- apply ---> state      in memory
+//!
+//!  opening:                       log -- replay --> state      the same apply
+//! ```
+//!
+//! Whoever wants to read or change streams takes an [`Access`]. *Shared* access suffices for what
+//! happens inside streams that exist: many hold it at once, and each stream has a lock of its own.
+//! What changes the keyspace, and what needs several streams at once, takes the store *alone*; so
+//! there are no races about keys, and a transaction, a rename or a flush is atomic without more
+//! locks.
+//!
+//! # Invariants
+//!
+//! * Locks are taken in this order: world < stream < tail of the log. No one who holds one waits for
+//!   the disk or for a client.
+//! * A change is in the log before it is in the state, in the same order; a change that the log
+//!   refused has not happened.
+//! * Opening a log twice gives equal states ([`Store::dump`]).
+
+mod access;
+mod event;
+
+pub use access::{Access, StreamMut};
+pub use event::{EventKind, KeyEvent};
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use parking_lot::RwLock;
+
+use crate::disk::Disk;
+use crate::error::{Malformed, OpenError};
+use crate::log::{Log, LogOptions};
+use crate::lsn::Lsn;
+use crate::record::Record;
+use crate::state::State;
+
+/// How a store is to be opened.
+#[derive(Clone, Debug, Default)]
+pub struct StoreOptions {
+    /// Of its log.
+    pub log: LogOptions,
+}
+
+/// Streams, durable.
+pub struct Store {
+    log: Arc<Log>,
+    world: RwLock<State>,
+    /// Whether someone wants to know about keys.
+    watching: AtomicBool,
+}
+
+impl Store {
+    /// Opens the store in a directory, or creates it, and brings its state back from the log.
+    ///
+    /// Starts no threads: see [`Log::start`].
+    ///
+    /// # Errors
+    ///
+    /// When another process has the directory, when the disk fails, or when the log is damaged or
+    /// holds records that this version does not know. Nothing is skipped.
+    ///
+    /// # Panics
+    ///
+    /// When the log holds a record that cannot have happened after those before it.
+    pub fn open(
+        disk: Arc<dyn Disk>,
+        dir: &Path,
+        options: StoreOptions,
+    ) -> Result<Arc<Self>, OpenError> {
+        let mut state = State::new();
+        let log = Log::open(disk, dir, options.log, &mut |at, records, body| {
+            replay(&mut state, at, records, body)
+        })?;
+        Ok(Arc::new(Self {
+            log,
+            world: RwLock::new(state),
+            watching: AtomicBool::new(false),
+        }))
+    }
+
+    /// The log: its marks, its threads, its closing.
+    #[must_use]
+    pub fn log(&self) -> &Arc<Log> {
+        &self.log
+    }
+
+    /// Access for what happens inside streams that exist.
+    ///
+    /// Blocks while someone has the store alone. A thread that has an access must not take another.
+    #[must_use]
+    pub fn shared(&self) -> Access<'_> {
+        Access::shared(self)
+    }
+
+    /// Access for everything.
+    ///
+    /// Blocks while anyone else has access. A thread that has an access must not take another.
+    #[must_use]
+    pub fn alone(&self) -> Access<'_> {
+        Access::alone(self)
+    }
+
+    /// Whether accesses are to record [`KeyEvent`]s from now on: they do so only while someone
+    /// waits for a key.
+    pub fn watch_keys(&self, on: bool) {
+        self.watching.store(on, Ordering::SeqCst);
+    }
+
+    fn watching(&self) -> bool {
+        self.watching.load(Ordering::SeqCst)
+    }
+
+    /// Everything that is known, as text, for comparing: equal states have equal dumps.
+    #[must_use]
+    pub fn dump(&self) -> String {
+        self.world.read().dump()
+    }
+}
+
+/// Applies the records of one frame, whose body begins at `at`.
+fn replay(state: &mut State, at: Lsn, records: u32, body: &[u8]) -> Result<(), Malformed> {
+    let mut rest = body;
+    let place = |rest: &[u8]| at.plus((body.len() - rest.len()) as u64);
+    for _ in 0..records {
+        let start = place(rest);
+        let record = Record::decode(&mut rest)?;
+        state.apply(start, place(rest), &record);
+    }
+    if rest.is_empty() {
+        Ok(())
+    } else {
+        Err(Malformed {
+            what: "bytes after the last record",
+        })
+    }
+}
