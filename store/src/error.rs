@@ -230,8 +230,8 @@ pub enum Corruption {
     NoStart {
         /// From where it is needed.
         needed: Lsn,
-        /// Where it begins.
-        begins: Lsn,
+        /// Where it begins; `None` when there is no segment at all.
+        begins: Option<Lsn>,
     },
     /// Two segments claim the same part of the log.
     Overlap {
@@ -280,11 +280,20 @@ impl fmt::Display for Corruption {
                 }?;
                 write!(f, "everything below LSN {durable} had been durable")
             }
-            Self::NoStart { needed, begins } => {
+            Self::NoStart {
+                needed,
+                begins: Some(begins),
+            } => {
                 write!(
                     f,
                     "the log begins at LSN {begins} but is needed from LSN {needed} on"
                 )
+            }
+            Self::NoStart {
+                needed,
+                begins: None,
+            } => {
+                write!(f, "there is no log, but it is needed from LSN {needed} on")
             }
             Self::Overlap { file, end } => write!(
                 f,

@@ -5,9 +5,12 @@
 
 #![deny(missing_docs)]
 
+pub mod disk;
 pub mod error;
 pub mod id;
+pub mod log;
 pub mod lsn;
+pub mod map;
 pub mod record;
 pub mod state;
 

@@ -1,0 +1,151 @@
+//! What the store asks of a file system, and no more.
+//!
+//! Two things are explicit here that a file API usually hides:
+//!
+//! * **Names are not durable until their directory is synced.** Creating, renaming and removing
+//!   change the directory; [`Disk::sync_dir`] makes the change last. A crash may undo any of them
+//!   before.
+//! * **Writes have positions and are whole or an error.** There is no cursor whose place would be
+//!   unknown after a failure, and nobody has to think about half a write.
+//!
+//! [`RealDisk`] is the kernel's file system; `SimDisk` (feature `sim`) one in memory that loses,
+//! tears and refuses on request.
+
+mod real;
+#[cfg(any(test, feature = "sim"))]
+mod sim;
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+pub use self::real::RealDisk;
+#[cfg(any(test, feature = "sim"))]
+pub use self::sim::{Call, Fault, Loss, Repeat, SimDisk};
+use crate::error::{DiskError, OpenError};
+use crate::map::Map;
+
+/// A file system.
+pub trait Disk: Send + Sync + fmt::Debug {
+    /// Creates a directory and those above it, and makes their names durable. Existing ones are
+    /// fine.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the file system refuses.
+    fn create_dir(&self, dir: &Path) -> Result<(), DiskError>;
+
+    /// Locks a directory against other processes until the lock is dropped.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError::Locked`] when another process has it; [`OpenError::Disk`].
+    fn lock(&self, dir: &Path) -> Result<Box<dyn DirLock>, OpenError>;
+
+    /// Creates a file of `len` zeros, readable by its owner only, with its space allocated: writing
+    /// into it later does not run out of space. There is no file when this fails. Neither the name
+    /// nor the length is durable yet.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the file system refuses, [shortage](DiskError::is_shortage) of space included; and
+    /// when the name is taken.
+    fn create(&self, path: &Path, len: u64) -> Result<Arc<dyn File>, DiskError>;
+
+    /// Opens an existing file for reading and writing.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the file system refuses.
+    fn open(&self, path: &Path) -> Result<Arc<dyn File>, DiskError>;
+
+    /// The names in a directory that are text, in order.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the file system refuses.
+    fn list(&self, dir: &Path) -> Result<Vec<String>, DiskError>;
+
+    /// Gives a file another name in the same directory, replacing what had it.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the file system refuses.
+    fn rename(&self, from: &Path, to: &Path) -> Result<(), DiskError>;
+
+    /// Removes a name. The file goes when nobody has it open or mapped any more.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the file system refuses.
+    fn remove(&self, path: &Path) -> Result<(), DiskError>;
+
+    /// Makes every change of names in `dir` so far durable.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the file system refuses; the fate of the names is unknown then.
+    fn sync_dir(&self, dir: &Path) -> Result<(), DiskError>;
+}
+
+/// One open file. All positions are bytes from its beginning.
+#[expect(
+    clippy::len_without_is_empty,
+    reason = "nobody asks whether a file is empty"
+)]
+pub trait File: Send + Sync + fmt::Debug {
+    /// Its length in bytes.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the file system refuses.
+    fn len(&self) -> Result<u64, DiskError>;
+
+    /// Fills `into` with the bytes from `pos` on.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the file system refuses, and when the file ends before.
+    fn read_at(&self, pos: u64, into: &mut [u8]) -> Result<(), DiskError>;
+
+    /// Writes all of `bytes` at `pos`.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the file system refuses, and when it takes only a part. Which bytes have been
+    /// written is unknown then.
+    fn write_at(&self, pos: u64, bytes: &[u8]) -> Result<(), DiskError>;
+
+    /// Allocates the space of the first `len` bytes, making the file that long if it is shorter.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the file system refuses, [shortage](DiskError::is_shortage) of space included.
+    fn allocate(&self, len: u64) -> Result<(), DiskError>;
+
+    /// Makes the file `len` bytes long. Never done to a file that has been mapped.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the file system refuses.
+    fn set_len(&self, len: u64) -> Result<(), DiskError>;
+
+    /// Makes everything written so far durable, and the length.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the file system refuses. What had been written is then of unknown fate, and asking
+    /// again says nothing about it: the kernel reports a lost page once.
+    fn sync_data(&self) -> Result<(), DiskError>;
+
+    /// Maps the first `len` bytes, which the file must have, for reading. The first `settled` of
+    /// them will not change any more.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the file system refuses.
+    fn map(&self, len: u64, settled: u64) -> Result<Map, DiskError>;
+}
+
+/// A directory that this process has for itself while the value lives.
+pub trait DirLock: Send + Sync + fmt::Debug {}

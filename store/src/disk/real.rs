@@ -1,0 +1,220 @@
+//! The kernel's file system.
+//!
+//! Every file is closed on exec and readable by its owner only (mode 0600): the log holds what
+//! clients wrote. The lock is `flock` on a file named `LOCK`, which the kernel releases however the
+//! process ends.
+
+use std::fs::{self, DirBuilder, OpenOptions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustix::fs::{FallocateFlags, FlockOperation};
+use rustix::io::Errno;
+
+use super::{DirLock, Disk, File};
+use crate::error::{DiskError, Doing, OpenError};
+use crate::map::Map;
+
+/// The name of the file whose lock is the directory's.
+const LOCK: &str = "LOCK";
+
+/// Zeros are written in pieces of this size where a file system cannot allocate.
+const ZEROS: usize = 1 << 20;
+
+/// The kernel's file system.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RealDisk;
+
+impl RealDisk {
+    fn open_with(options: &mut OpenOptions, doing: Doing, path: &Path) -> Result<Real, DiskError> {
+        // The standard library sets O_CLOEXEC.
+        let file = options
+            .read(true)
+            .write(true)
+            .mode(0o600)
+            .open(path)
+            .doing(doing, path)?;
+        Ok(Real {
+            file,
+            path: path.to_owned(),
+        })
+    }
+}
+
+impl Disk for RealDisk {
+    fn create_dir(&self, dir: &Path) -> Result<(), DiskError> {
+        let created = DirBuilder::new().mode(0o700).create(dir);
+        match (
+            created,
+            dir.parent().filter(|parent| !parent.as_os_str().is_empty()),
+        ) {
+            (Err(error), _) if error.kind() == io::ErrorKind::AlreadyExists && dir.is_dir() => {
+                Ok(())
+            }
+            (Err(error), Some(parent)) if error.kind() == io::ErrorKind::NotFound => {
+                self.create_dir(parent)?;
+                self.create_dir(dir)
+            }
+            (created, parent) => {
+                created.doing(Doing::Create, dir)?;
+                self.sync_dir(parent.unwrap_or(Path::new(".")))
+            }
+        }
+    }
+
+    fn lock(&self, dir: &Path) -> Result<Box<dyn DirLock>, OpenError> {
+        let path = dir.join(LOCK);
+        let mut options = OpenOptions::new();
+        let lock = Self::open_with(options.create(true).truncate(false), Doing::Lock, &path)?;
+        match rustix::fs::flock(&lock.file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(Box::new(lock)),
+            Err(Errno::WOULDBLOCK) => Err(OpenError::Locked { path }),
+            Err(errno) => Err(fault(Doing::Lock, &path, errno.into()).into()),
+        }
+    }
+
+    fn create(&self, path: &Path, len: u64) -> Result<Arc<dyn File>, DiskError> {
+        let file = Self::open_with(OpenOptions::new().create_new(true), Doing::Create, path)?;
+        match file.allocate(len) {
+            Ok(()) => Ok(Arc::new(file)),
+            Err(refused) => {
+                // The refusal is what the caller must hear of. A file left behind is a spare
+                // without use, which the next start removes.
+                let _ = fs::remove_file(path);
+                Err(refused)
+            }
+        }
+    }
+
+    fn open(&self, path: &Path) -> Result<Arc<dyn File>, DiskError> {
+        Ok(Arc::new(Self::open_with(
+            &mut OpenOptions::new(),
+            Doing::Open,
+            path,
+        )?))
+    }
+
+    fn list(&self, dir: &Path) -> Result<Vec<String>, DiskError> {
+        let mut names = Vec::new();
+        for entry in fs::read_dir(dir).doing(Doing::List, dir)? {
+            names.extend(
+                entry
+                    .doing(Doing::List, dir)?
+                    .file_name()
+                    .into_string()
+                    .ok(),
+            );
+        }
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> Result<(), DiskError> {
+        fs::rename(from, to).doing(Doing::Rename, from)
+    }
+
+    fn remove(&self, path: &Path) -> Result<(), DiskError> {
+        fs::remove_file(path).doing(Doing::Remove, path)
+    }
+
+    fn sync_dir(&self, dir: &Path) -> Result<(), DiskError> {
+        fs::File::open(dir)
+            .and_then(|opened| opened.sync_all())
+            .doing(Doing::Sync, dir)
+    }
+}
+
+/// An open file of the kernel's.
+#[derive(Debug)]
+struct Real {
+    file: fs::File,
+    path: PathBuf,
+}
+
+impl File for Real {
+    fn len(&self) -> Result<u64, DiskError> {
+        Ok(self.file.metadata().doing(Doing::Read, &self.path)?.len())
+    }
+
+    fn read_at(&self, pos: u64, into: &mut [u8]) -> Result<(), DiskError> {
+        self.file
+            .read_exact_at(into, pos)
+            .doing(Doing::Read, &self.path)
+    }
+
+    fn write_at(&self, pos: u64, bytes: &[u8]) -> Result<(), DiskError> {
+        // One write may take less than 2^31 bytes.
+        const WRITE_MAX: usize = 1 << 30;
+        let mut at = pos;
+        for piece in bytes.chunks(WRITE_MAX) {
+            let written = loop {
+                match self.file.write_at(piece, at) {
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    other => break other.doing(Doing::Write, &self.path)?,
+                }
+            };
+            if written < piece.len() {
+                // The disk is full or failing. Going on might find out which, or hide it.
+                let short = io::Error::new(io::ErrorKind::WriteZero, "only a part was written");
+                return Err(fault(Doing::Write, &self.path, short));
+            }
+            at += written as u64;
+        }
+        Ok(())
+    }
+
+    fn allocate(&self, len: u64) -> Result<(), DiskError> {
+        match rustix::fs::fallocate(&self.file, FallocateFlags::empty(), 0, len) {
+            Ok(()) => Ok(()),
+            Err(Errno::OPNOTSUPP) => {
+                // Only bytes that are there are surely allocated.
+                let zeros = vec![0; ZEROS];
+                let mut pos = self.len()?;
+                while pos < len {
+                    let piece = usize::try_from(len - pos).map_or(ZEROS, |rest| rest.min(ZEROS));
+                    self.write_at(pos, &zeros[..piece])?;
+                    pos += piece as u64;
+                }
+                Ok(())
+            }
+            Err(errno) => Err(fault(Doing::Allocate, &self.path, errno.into())),
+        }
+    }
+
+    fn set_len(&self, len: u64) -> Result<(), DiskError> {
+        self.file.set_len(len).doing(Doing::Resize, &self.path)
+    }
+
+    fn sync_data(&self) -> Result<(), DiskError> {
+        self.file.sync_data().doing(Doing::Sync, &self.path)
+    }
+
+    fn map(&self, len: u64, settled: u64) -> Result<Map, DiskError> {
+        let [len, settled] = [len, settled]
+            .map(|bytes| usize::try_from(bytes).expect("a segment fits into the address space"));
+        Map::of_file(&self.file, len, settled).doing(Doing::Map, &self.path)
+    }
+}
+
+impl DirLock for Real {}
+
+fn fault(doing: Doing, path: &Path, source: io::Error) -> DiskError {
+    DiskError {
+        doing,
+        path: path.to_owned(),
+        source,
+    }
+}
+
+/// Adds to an error of the kernel's what was being done, and to what.
+trait WhileDoing<T> {
+    fn doing(self, doing: Doing, path: &Path) -> Result<T, DiskError>;
+}
+
+impl<T> WhileDoing<T> for io::Result<T> {
+    fn doing(self, doing: Doing, path: &Path) -> Result<T, DiskError> {
+        self.map_err(|source| fault(doing, path, source))
+    }
+}

@@ -1,0 +1,789 @@
+//! A file system in memory that loses, tears and refuses on request.
+//!
+//! # The fault model
+//!
+//! **What a file is.** Two images of its bytes: `now`, which reads see (the page cache), and
+//! `durable`, which is on the disk; and between them the writes since the last sync, in order.
+//! Memory is tracked in pages of 4096 bytes, the disk writes sectors of 512.
+//!
+//! **What a sync does.** It copies every page that was written since the last one from `now` to
+//! `durable`, and the length. When it fails (by injection), nothing is copied *and the pages count
+//! as clean*: a later sync that succeeds does not bring them to the disk. Linux does that.
+//!
+//! **What a crash leaves** ([`SimDisk::after_crash`]). Each unit of loss (a page, or a sector for
+//! torn pages) that was written since the last sync keeps, independently of all others, some prefix
+//! of the writes that touched it: none of them, all of them, or an older version in between. Writes
+//! are thus reordered and torn across units, never within a sector. The length keeps some prefix of
+//! its changes.
+//!
+//! **Names.** Creating, renaming and removing change a directory at once, and durably when the
+//! directory is synced. After a crash each change since then is kept or lost, independently. A
+//! rename is atomic: both of its halves are. Syncing a file does not sync its name.
+//!
+//! **What a kill leaves** ([`SimDisk::after_kill`]). Everything: the kernel lives on. Only locks
+//! are gone.
+//!
+//! **Refusals.** Every call has a number. From a given number on, all can fail as if the machine had
+//! stopped; a call with a given number can fail, once or for ever from then on. A short write writes
+//! the first half. Space is counted by allocation: what fits into the allocated part of a file never
+//! lacks space.
+//!
+//! **Damage** is done by hand: [`SimDisk::flip`], [`SimDisk::truncate`]. It reaches both images.
+//!
+//! What is not modelled: sectors torn within, syncs that lie, reads that return other bytes than
+//! were written, files whose removal was undone with half of their bytes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::io;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use rustix::io::Errno;
+
+use super::{DirLock, Disk, File};
+use crate::error::{DiskError, Doing, OpenError};
+use crate::map::Map;
+
+const PAGE: usize = 4096;
+const SECTOR: usize = 512;
+
+/// What a crash does to what was not synced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loss {
+    /// Nothing is lost.
+    Nothing,
+    /// Everything is lost.
+    All,
+    /// Each page keeps some prefix of its writes; the seed decides which.
+    Pages(u64),
+    /// Each sector keeps some prefix of its writes; the seed decides which.
+    Sectors(u64),
+}
+
+/// How a call fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// `EIO`: the device failed.
+    Io,
+    /// `ENOSPC`: no space is left.
+    NoSpace,
+    /// `EROFS`: the file system has become read-only.
+    ReadOnly,
+    /// A write takes the first half of its bytes. Other calls fail with `EIO`.
+    ShortWrite,
+}
+
+impl Fault {
+    fn errno(self) -> Errno {
+        match self {
+            Self::Io | Self::ShortWrite => Errno::IO,
+            Self::NoSpace => Errno::NOSPC,
+            Self::ReadOnly => Errno::ROFS,
+        }
+    }
+}
+
+/// For how long calls fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Repeat {
+    /// The one call.
+    Once,
+    /// That call and all after it.
+    Forever,
+}
+
+/// One call, as the record of calls keeps it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Call {
+    /// What was asked.
+    pub doing: Doing,
+    /// Of which file or directory.
+    pub path: PathBuf,
+}
+
+/// A file system in memory. Clones are handles to the same one.
+#[derive(Clone, Default)]
+pub struct SimDisk {
+    world: Arc<Mutex<World>>,
+}
+
+#[derive(Clone, Default)]
+struct World {
+    inodes: BTreeMap<u64, Inode>,
+    directories: BTreeMap<PathBuf, Directory>,
+    locked: BTreeSet<PathBuf>,
+    inodes_made: u64,
+    capacity: Option<u64>,
+    calls: Vec<Call>,
+    stop_at: Option<usize>,
+    faults: Vec<(usize, Fault, Repeat)>,
+}
+
+#[derive(Clone, Default)]
+struct Inode {
+    now: Vec<u8>,
+    durable: Vec<u8>,
+    unsynced: Vec<Change>,
+    allocated: u64,
+}
+
+/// A change of a file.
+#[derive(Clone)]
+enum Change {
+    Len(usize),
+    Write { pos: usize, bytes: Vec<u8> },
+}
+
+#[derive(Clone, Default)]
+struct Directory {
+    now: BTreeMap<String, u64>,
+    durable: BTreeMap<String, u64>,
+    unsynced: Vec<NameChange>,
+}
+
+/// A change of a directory.
+#[derive(Clone)]
+enum NameChange {
+    Created {
+        name: String,
+        inode: u64,
+    },
+    Removed {
+        name: String,
+    },
+    Renamed {
+        from: String,
+        to: String,
+        inode: u64,
+    },
+}
+
+impl SimDisk {
+    /// An empty disk with one directory, `/`, and no limit.
+    #[must_use]
+    pub fn new() -> Self {
+        let disk = Self::default();
+        disk.world
+            .lock()
+            .directories
+            .insert(PathBuf::from("/"), Directory::default());
+        disk
+    }
+
+    /// The calls so far. The number of a call is its index.
+    #[must_use]
+    pub fn calls(&self) -> Vec<Call> {
+        self.world.lock().calls.clone()
+    }
+
+    /// Stops the machine at the call with this number: it and all after it fail and do nothing.
+    pub fn stop_at(&self, call: usize) {
+        self.world.lock().stop_at = Some(call);
+    }
+
+    /// Makes the call with this number fail, and all after it if so wanted.
+    pub fn fail(&self, call: usize, fault: Fault, repeat: Repeat) {
+        self.world.lock().faults.push((call, fault, repeat));
+    }
+
+    /// Lets all calls succeed again.
+    pub fn heal(&self) {
+        let mut world = self.world.lock();
+        world.stop_at = None;
+        world.faults.clear();
+    }
+
+    /// Limits the bytes that can be allocated; `None` lifts the limit.
+    pub fn set_capacity(&self, bytes: Option<u64>) {
+        self.world.lock().capacity = bytes;
+    }
+
+    /// The bytes that are allocated.
+    #[must_use]
+    pub fn allocated(&self) -> u64 {
+        self.world.lock().allocated()
+    }
+
+    /// Flips the bits of `mask` in the byte at `pos` of a file.
+    ///
+    /// # Panics
+    ///
+    /// When there is no such file or byte.
+    pub fn flip(&self, path: &Path, pos: usize, mask: u8) {
+        let mut world = self.world.lock();
+        let inode = world.inode_of(path).expect("the file to damage exists");
+        let file = world.inode(inode);
+        file.now[pos] ^= mask;
+        if let Some(byte) = file.durable.get_mut(pos) {
+            *byte ^= mask;
+        }
+    }
+
+    /// Cuts a file down to `len` bytes.
+    ///
+    /// # Panics
+    ///
+    /// When there is no such file.
+    pub fn truncate(&self, path: &Path, len: usize) {
+        let mut world = self.world.lock();
+        let inode = world.inode_of(path).expect("the file to damage exists");
+        let file = world.inode(inode);
+        file.now.truncate(len);
+        file.durable.truncate(len);
+    }
+
+    /// The files and what reads of them see.
+    #[must_use]
+    pub fn files(&self) -> BTreeMap<PathBuf, Vec<u8>> {
+        let world = self.world.lock();
+        let mut files = BTreeMap::new();
+        for (dir, directory) in &world.directories {
+            for (name, inode) in &directory.now {
+                files.insert(dir.join(name), world.inodes[inode].now.clone());
+            }
+        }
+        files
+    }
+
+    /// What another process finds after this one was killed. A disk of its own: this one stays as
+    /// it is.
+    #[must_use]
+    pub fn after_kill(&self) -> Self {
+        let mut world = self.world.lock().clone();
+        world.locked.clear();
+        world.calls.clear();
+        world.stop_at = None;
+        world.faults.clear();
+        Self {
+            world: Arc::new(Mutex::new(world)),
+        }
+    }
+
+    /// What the next boot finds after the power went. A disk of its own: this one stays as it is.
+    #[must_use]
+    pub fn after_crash(&self, loss: Loss) -> Self {
+        let survivor = self.after_kill();
+        {
+            let mut world = survivor.world.lock();
+            let mut dice = Dice::of(loss);
+            for file in world.inodes.values_mut() {
+                file.crash(loss, &mut dice);
+            }
+            for directory in world.directories.values_mut() {
+                directory.crash(loss, &mut dice);
+            }
+            world.forget_unnamed();
+        }
+        survivor
+    }
+}
+
+impl fmt::Debug for SimDisk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let world = self.world.lock();
+        let names: Vec<_> = world
+            .directories
+            .values()
+            .flat_map(|dir| dir.now.keys())
+            .collect();
+        f.debug_struct("SimDisk")
+            .field("calls", &world.calls.len())
+            .field("files", &names)
+            .finish()
+    }
+}
+
+impl World {
+    /// Numbers a call and decides whether it fails. Failures that do something (short writes and
+    /// failed syncs) are the callee's to perform.
+    fn call(&mut self, doing: Doing, path: &Path) -> Result<Option<Fault>, DiskError> {
+        let number = self.calls.len();
+        self.calls.push(Call {
+            doing,
+            path: path.to_owned(),
+        });
+        if self.stop_at.is_some_and(|stop_at| number >= stop_at) {
+            return Err(fault(
+                doing,
+                path,
+                io::Error::other("the machine has stopped"),
+            ));
+        }
+        let hit = self.faults.iter().find(|(at, _, repeat)| match repeat {
+            Repeat::Once => number == *at,
+            Repeat::Forever => number >= *at,
+        });
+        match (doing, hit.map(|(_, fault, _)| *fault)) {
+            (_, None) => Ok(None),
+            (Doing::Sync, Some(fault)) => Ok(Some(fault)),
+            (Doing::Write, Some(Fault::ShortWrite)) => Ok(Some(Fault::ShortWrite)),
+            (_, Some(failure)) => Err(fault(doing, path, failure.errno().into())),
+        }
+    }
+
+    /// A call that succeeds or fails and does nothing.
+    fn plain(&mut self, doing: Doing, path: &Path) -> Result<(), DiskError> {
+        match self.call(doing, path)? {
+            None => Ok(()),
+            Some(failure) => Err(fault(doing, path, failure.errno().into())),
+        }
+    }
+
+    fn inode(&mut self, number: u64) -> &mut Inode {
+        self.inodes
+            .get_mut(&number)
+            .expect("an open or named file has an inode")
+    }
+
+    fn inode_of(&mut self, path: &Path) -> Option<u64> {
+        let name = name_of(path);
+        self.directory_of(path)?.now.get(&name).copied()
+    }
+
+    fn directory_of(&mut self, path: &Path) -> Option<&mut Directory> {
+        self.directories.get_mut(path.parent()?)
+    }
+
+    fn allocated(&self) -> u64 {
+        let named = self.directories.values().flat_map(|dir| dir.now.values());
+        named.map(|inode| self.inodes[inode].allocated).sum()
+    }
+
+    /// Makes sure that `len` bytes of a file are allocated.
+    fn grow(&mut self, inode: u64, len: u64) -> io::Result<()> {
+        let more = len.saturating_sub(self.inode(inode).allocated);
+        if self
+            .capacity
+            .is_some_and(|capacity| more > 0 && self.allocated() + more > capacity)
+        {
+            return Err(Errno::NOSPC.into());
+        }
+        self.inode(inode).allocated += more;
+        Ok(())
+    }
+
+    fn forget_unnamed(&mut self) {
+        let named: BTreeSet<u64> = self
+            .directories
+            .values()
+            .flat_map(|dir| dir.now.values().copied())
+            .collect();
+        self.inodes.retain(|inode, _| named.contains(inode));
+    }
+}
+
+impl Inode {
+    fn set_len(&mut self, len: usize) {
+        if len != self.now.len() {
+            self.now.resize(len, 0);
+            self.unsynced.push(Change::Len(len));
+        }
+    }
+
+    fn write(&mut self, pos: usize, bytes: &[u8]) {
+        let end = pos + bytes.len();
+        if end > self.now.len() {
+            self.set_len(end);
+        }
+        self.now[pos..end].copy_from_slice(bytes);
+        self.unsynced.push(Change::Write {
+            pos,
+            bytes: bytes.to_vec(),
+        });
+    }
+
+    fn sync(&mut self) {
+        self.durable.resize(self.now.len(), 0);
+        for change in std::mem::take(&mut self.unsynced) {
+            if let Change::Write { pos, bytes } = change {
+                let start = pos / PAGE * PAGE;
+                let end = (pos + bytes.len())
+                    .next_multiple_of(PAGE)
+                    .min(self.now.len());
+                if start < end {
+                    self.durable[start..end].copy_from_slice(&self.now[start..end]);
+                }
+            }
+        }
+    }
+
+    /// Becomes what a crash leaves.
+    fn crash(&mut self, loss: Loss, dice: &mut Dice) {
+        match loss {
+            Loss::Nothing => self.sync(),
+            Loss::All => {}
+            Loss::Pages(_) => self.lose(PAGE, dice),
+            Loss::Sectors(_) => self.lose(SECTOR, dice),
+        }
+        self.unsynced.clear();
+        self.now = self.durable.clone();
+        self.allocated = self.allocated.min(self.now.len() as u64);
+    }
+
+    fn lose(&mut self, unit: usize, dice: &mut Dice) {
+        let lens: Vec<usize> = self.unsynced.iter().filter_map(Change::len).collect();
+        let len = match dice.upto(lens.len()) {
+            0 => self.durable.len(),
+            kept => lens[kept - 1],
+        };
+        let mut touched: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+        for (index, change) in self.unsynced.iter().enumerate() {
+            for unit in change.units(unit) {
+                touched.entry(unit).or_default().push(index);
+            }
+        }
+        self.durable.resize(len.max(self.now.len()), 0);
+        for (number, writes) in touched {
+            for &index in &writes[..dice.upto(writes.len())] {
+                let Change::Write { pos, bytes } = &self.unsynced[index] else {
+                    continue;
+                };
+                let start = (*pos).max(number * unit);
+                let end = (pos + bytes.len())
+                    .min((number + 1) * unit)
+                    .min(self.durable.len());
+                if start < end {
+                    self.durable[start..end].copy_from_slice(&bytes[start - pos..end - pos]);
+                }
+            }
+        }
+        self.durable.resize(len, 0);
+    }
+}
+
+impl Change {
+    fn len(&self) -> Option<usize> {
+        match self {
+            Self::Len(len) => Some(*len),
+            Self::Write { .. } => None,
+        }
+    }
+
+    /// The units of loss that this change touches.
+    fn units(&self, unit: usize) -> Range<usize> {
+        match self {
+            Self::Len(_) => 0..0,
+            Self::Write { pos, bytes } => pos / unit..(pos + bytes.len()).div_ceil(unit),
+        }
+    }
+}
+
+impl Directory {
+    fn change(&mut self, change: NameChange) {
+        change.apply(&mut self.now);
+        self.unsynced.push(change);
+    }
+
+    fn crash(&mut self, loss: Loss, dice: &mut Dice) {
+        for change in std::mem::take(&mut self.unsynced) {
+            let kept = match loss {
+                Loss::Nothing => true,
+                Loss::All => false,
+                Loss::Pages(_) | Loss::Sectors(_) => dice.upto(1) == 1,
+            };
+            if kept {
+                change.apply(&mut self.durable);
+            }
+        }
+        self.now = self.durable.clone();
+    }
+}
+
+impl NameChange {
+    fn apply(&self, names: &mut BTreeMap<String, u64>) {
+        match self {
+            Self::Created { name, inode } => {
+                names.insert(name.clone(), *inode);
+            }
+            Self::Removed { name } => {
+                names.remove(name);
+            }
+            Self::Renamed { from, to, inode } => {
+                names.remove(from);
+                names.insert(to.clone(), *inode);
+            }
+        }
+    }
+}
+
+impl Disk for SimDisk {
+    fn create_dir(&self, dir: &Path) -> Result<(), DiskError> {
+        let mut world = self.world.lock();
+        world.plain(Doing::Create, dir)?;
+        world.directories.entry(dir.to_owned()).or_default();
+        Ok(())
+    }
+
+    fn lock(&self, dir: &Path) -> Result<Box<dyn DirLock>, OpenError> {
+        let mut world = self.world.lock();
+        let path = dir.join("LOCK");
+        world.plain(Doing::Lock, &path)?;
+        if world.locked.insert(dir.to_owned()) {
+            Ok(Box::new(SimLock {
+                disk: self.clone(),
+                dir: dir.to_owned(),
+            }))
+        } else {
+            Err(OpenError::Locked { path })
+        }
+    }
+
+    fn create(&self, path: &Path, len: u64) -> Result<Arc<dyn File>, DiskError> {
+        let mut world = self.world.lock();
+        world.plain(Doing::Create, path)?;
+        let refuse = |source| fault(Doing::Create, path, source);
+        let name = name_of(path);
+        let inode = world.inodes_made;
+        let directory = world
+            .directory_of(path)
+            .ok_or_else(|| refuse(Errno::NOENT.into()))?;
+        if directory.now.contains_key(&name) {
+            return Err(refuse(Errno::EXIST.into()));
+        }
+        directory.change(NameChange::Created {
+            name: name.clone(),
+            inode,
+        });
+        world.inodes_made += 1;
+        world.inodes.insert(inode, Inode::default());
+        if let Err(full) = world.grow(inode, len) {
+            let directory = world.directory_of(path).expect("the directory was there");
+            directory.change(NameChange::Removed { name });
+            return Err(fault(Doing::Allocate, path, full));
+        }
+        world.inode(inode).set_len(to_usize(len));
+        Ok(self.file(inode, path))
+    }
+
+    fn open(&self, path: &Path) -> Result<Arc<dyn File>, DiskError> {
+        let mut world = self.world.lock();
+        world.plain(Doing::Open, path)?;
+        match world.inode_of(path) {
+            Some(inode) => Ok(self.file(inode, path)),
+            None => Err(fault(Doing::Open, path, Errno::NOENT.into())),
+        }
+    }
+
+    fn list(&self, dir: &Path) -> Result<Vec<String>, DiskError> {
+        let mut world = self.world.lock();
+        world.plain(Doing::List, dir)?;
+        match world.directories.get(dir) {
+            Some(directory) => Ok(directory.now.keys().cloned().collect()),
+            None => Err(fault(Doing::List, dir, Errno::NOENT.into())),
+        }
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> Result<(), DiskError> {
+        assert_eq!(
+            from.parent(),
+            to.parent(),
+            "renames stay in their directory"
+        );
+        let mut world = self.world.lock();
+        world.plain(Doing::Rename, from)?;
+        let inode = world.inode_of(from);
+        let inode = inode.ok_or_else(|| fault(Doing::Rename, from, Errno::NOENT.into()))?;
+        let directory = world
+            .directory_of(from)
+            .expect("a named file is in a directory");
+        directory.change(NameChange::Renamed {
+            from: name_of(from),
+            to: name_of(to),
+            inode,
+        });
+        Ok(())
+    }
+
+    fn remove(&self, path: &Path) -> Result<(), DiskError> {
+        let mut world = self.world.lock();
+        world.plain(Doing::Remove, path)?;
+        if world.inode_of(path).is_none() {
+            return Err(fault(Doing::Remove, path, Errno::NOENT.into()));
+        }
+        let directory = world
+            .directory_of(path)
+            .expect("a named file is in a directory");
+        directory.change(NameChange::Removed {
+            name: name_of(path),
+        });
+        Ok(())
+    }
+
+    fn sync_dir(&self, dir: &Path) -> Result<(), DiskError> {
+        let mut world = self.world.lock();
+        let failure = world.call(Doing::Sync, dir)?;
+        let Some(directory) = world.directories.get_mut(dir) else {
+            return Err(fault(Doing::Sync, dir, Errno::NOENT.into()));
+        };
+        if let Some(failure) = failure {
+            return Err(fault(Doing::Sync, dir, failure.errno().into()));
+        }
+        directory.unsynced.clear();
+        directory.durable = directory.now.clone();
+        Ok(())
+    }
+}
+
+impl SimDisk {
+    fn file(&self, inode: u64, path: &Path) -> Arc<dyn File> {
+        Arc::new(SimFile {
+            disk: self.clone(),
+            inode,
+            path: path.to_owned(),
+        })
+    }
+}
+
+#[derive(Debug)]
+struct SimFile {
+    disk: SimDisk,
+    inode: u64,
+    path: PathBuf,
+}
+
+impl SimFile {
+    fn fault(&self, doing: Doing, source: io::Error) -> DiskError {
+        fault(doing, &self.path, source)
+    }
+}
+
+impl File for SimFile {
+    fn len(&self) -> Result<u64, DiskError> {
+        let mut world = self.disk.world.lock();
+        world.plain(Doing::Read, &self.path)?;
+        Ok(world.inode(self.inode).now.len() as u64)
+    }
+
+    fn read_at(&self, pos: u64, into: &mut [u8]) -> Result<(), DiskError> {
+        let mut world = self.disk.world.lock();
+        world.plain(Doing::Read, &self.path)?;
+        let pos = to_usize(pos);
+        match world.inode(self.inode).now.get(pos..pos + into.len()) {
+            Some(bytes) => into.copy_from_slice(bytes),
+            None => return Err(self.fault(Doing::Read, io::ErrorKind::UnexpectedEof.into())),
+        }
+        Ok(())
+    }
+
+    fn write_at(&self, pos: u64, bytes: &[u8]) -> Result<(), DiskError> {
+        let mut world = self.disk.world.lock();
+        let short = world.call(Doing::Write, &self.path)?.is_some();
+        let taken = if short {
+            &bytes[..bytes.len() / 2]
+        } else {
+            bytes
+        };
+        world
+            .grow(self.inode, pos + taken.len() as u64)
+            .map_err(|full| self.fault(Doing::Write, full))?;
+        world.inode(self.inode).write(to_usize(pos), taken);
+        if short {
+            return Err(self.fault(Doing::Write, io::ErrorKind::WriteZero.into()));
+        }
+        Ok(())
+    }
+
+    fn allocate(&self, len: u64) -> Result<(), DiskError> {
+        let mut world = self.disk.world.lock();
+        world.plain(Doing::Allocate, &self.path)?;
+        world
+            .grow(self.inode, len)
+            .map_err(|full| self.fault(Doing::Allocate, full))?;
+        let file = world.inode(self.inode);
+        file.set_len(file.now.len().max(to_usize(len)));
+        Ok(())
+    }
+
+    fn set_len(&self, len: u64) -> Result<(), DiskError> {
+        let mut world = self.disk.world.lock();
+        world.plain(Doing::Resize, &self.path)?;
+        world
+            .grow(self.inode, len)
+            .map_err(|full| self.fault(Doing::Resize, full))?;
+        let file = world.inode(self.inode);
+        file.set_len(to_usize(len));
+        file.allocated = len;
+        Ok(())
+    }
+
+    fn sync_data(&self) -> Result<(), DiskError> {
+        let mut world = self.disk.world.lock();
+        let failure = world.call(Doing::Sync, &self.path)?;
+        let file = world.inode(self.inode);
+        if let Some(failure) = failure {
+            file.unsynced.clear();
+            return Err(self.fault(Doing::Sync, failure.errno().into()));
+        }
+        file.sync();
+        Ok(())
+    }
+
+    fn map(&self, len: u64, settled: u64) -> Result<Map, DiskError> {
+        let mut world = self.disk.world.lock();
+        world.plain(Doing::Map, &self.path)?;
+        let file = world.inode(self.inode);
+        assert!(
+            settled <= len && to_usize(len) <= file.now.len(),
+            "a map is of bytes that exist"
+        );
+        Ok(Map::of_copies(file.now[..to_usize(settled)].to_vec()))
+    }
+}
+
+#[derive(Debug)]
+struct SimLock {
+    disk: SimDisk,
+    dir: PathBuf,
+}
+
+impl DirLock for SimLock {}
+
+impl Drop for SimLock {
+    fn drop(&mut self) {
+        self.disk.world.lock().locked.remove(&self.dir);
+    }
+}
+
+/// Throws for the losses of a crash: SplitMix64, so that a seed says everything.
+struct Dice(u64);
+
+impl Dice {
+    fn of(loss: Loss) -> Self {
+        match loss {
+            Loss::Nothing | Loss::All => Self(0),
+            Loss::Pages(seed) | Loss::Sectors(seed) => Self(seed),
+        }
+    }
+
+    /// One of `0..=max`.
+    fn upto(&mut self, max: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^= mixed >> 31;
+        to_usize(mixed % (max as u64 + 1))
+    }
+}
+
+fn name_of(path: &Path) -> String {
+    path.file_name()
+        .and_then(|name| name.to_str())
+        .expect("simulated names are text")
+        .to_owned()
+}
+
+fn to_usize(bytes: u64) -> usize {
+    usize::try_from(bytes).expect("a simulated disk fits into memory")
+}
+
+fn fault(doing: Doing, path: &Path, source: io::Error) -> DiskError {
+    DiskError {
+        doing,
+        path: path.to_owned(),
+        source,
+    }
+}

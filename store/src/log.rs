@@ -1,0 +1,763 @@
+//! The log: where every change goes first.
+//!
+//! ```text
+//!  append ---> tail ---> in flight ---> segments            read
+//!  (memory)    |         (memory,       (files, mapped)      |
+//!              |         being written)                      |
+//!              |                        durable    written   |  appended
+//!  0 ----------+---------------------------|----------|------+-----|----
+//!                :  synced                 : pwrite   : buffers    :
+//! ```
+//!
+//! A change is a *batch* of records. It is appended to a buffer in memory, which gives it its place
+//! (an [`Lsn`]); some thread writes the buffer out; some thread syncs. The caller learns of the
+//! progress from the [marks](Log::durable) and holds its replies until the [committed](Log::committed)
+//! one has passed them.
+//!
+//! What is where: [`frame`] and [`segment`] are the format on disk, [`tail`] is the buffer and the
+//! account of space, [`writer`] puts frames into segments, [`marks`] keeps the progress and who
+//! waits for it, [`recovery`] finds the end after a crash, [`spare`] makes files ahead, [`syncer`]
+//! owns the threads.
+//!
+//! # Invariants
+//!
+//! * Everything below `durable` survives a power failure, everything below `written` a crash of the
+//!   process.
+//! * A batch is whole or absent after any crash, and no later batch is there without it.
+//! * After a failed write or sync nothing is acknowledged any more; nothing is tried again.
+//! * A batch is refused for lack of space before anything of it happens.
+//! * Order of locks: sync, writer, tail, in flight, waiters. None is held while a callback of the
+//!   caller runs, except by [`Log::read`] and [`Appender`], which say so.
+
+mod frame;
+mod marks;
+mod recovery;
+mod segment;
+mod spare;
+mod syncer;
+mod tail;
+mod writer;
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering, fence};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use parking_lot::{Mutex, MutexGuard, RwLock, RwLockWriteGuard};
+
+use self::frame::{BODY_MAX, Kind};
+use self::marks::Marks;
+use self::spare::{Fill, Maker};
+use self::syncer::{Background, SpareMade};
+use self::tail::{InFlight, Tail};
+use self::writer::{Segments, Unsynced, Writer};
+use crate::disk::{DirLock, Disk};
+use crate::error::{AppendError, DiskError, Malformed, OpenError, PoisonCause, Poisoned};
+use crate::lsn::Lsn;
+
+/// The size of the first segment of a new log, which somebody waits for.
+const FIRST_SEGMENT_BYTES: u64 = 1 << 20;
+
+/// Files are made in multiples of this: the size of a page.
+const FILE_UNIT: u64 = 4096;
+
+/// What a log calls with the records it finds when it is opened: the place of the first byte of a
+/// frame's body, the number of records in it, and the body.
+pub type Replay<'a> = &'a mut dyn FnMut(Lsn, u32, &[u8]) -> Result<(), Malformed>;
+
+/// When what has been appended is synced, and so which mark replies wait for.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum SyncPolicy {
+    /// Before any reply: the committed mark is `durable`.
+    Always,
+    /// Once a second: the committed mark is `written`.
+    EverySec,
+    /// When the kernel likes, and at the end of each segment: the committed mark is `written`.
+    No,
+}
+
+/// What an append does to the amount of data.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum Growth {
+    /// It adds data: the reserve is not for it.
+    Adds,
+    /// It frees data, or leads to that (acknowledging, deleting, trimming): it may use the reserve.
+    Frees,
+}
+
+/// How a log is kept.
+#[derive(Clone, Debug)]
+pub struct LogOptions {
+    /// Bytes of a segment file.
+    pub segment_bytes: u64,
+    /// When it is synced, to begin with.
+    pub policy: SyncPolicy,
+    /// How many segments are kept ready; at least one is.
+    pub spares: usize,
+    /// Bytes of allocated space that only appends which [free](Growth::Frees) may use.
+    pub reserve_bytes: u64,
+    /// From where on the log is needed: records below are not replayed, and everything below is
+    /// known to have been durable.
+    pub from: Lsn,
+}
+
+impl Default for LogOptions {
+    fn default() -> Self {
+        Self {
+            segment_bytes: 64 << 20,
+            policy: SyncPolicy::Always,
+            spares: 1,
+            reserve_bytes: 4 << 20,
+            from: Lsn::ZERO,
+        }
+    }
+}
+
+/// Figures about a log, for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LogStats {
+    /// Where the log begins.
+    pub start: Lsn,
+    /// Which start of the log this is; begins at 1.
+    pub epoch: u32,
+    /// Segments with frames.
+    pub segments: usize,
+    /// Files that are ready to become segments.
+    pub spares: usize,
+    /// Bytes of all segment files.
+    pub bytes_on_disk: u64,
+    /// Bytes that can be appended before more space must be allocated.
+    pub room: u64,
+    /// Bytes that have been appended and not been written.
+    pub pending_bytes: u64,
+    /// Frames written since the log was opened.
+    pub frames: u64,
+    /// Writes since the log was opened.
+    pub writes: u64,
+    /// Syncs since the log was opened.
+    pub syncs: u64,
+    /// How long the last sync took.
+    pub last_sync: Duration,
+}
+
+#[derive(Default)]
+struct Counters {
+    frames: AtomicU64,
+    writes: AtomicU64,
+    syncs: AtomicU64,
+    last_sync_nanos: AtomicU64,
+}
+
+/// An open log. Shared through an `Arc`; appends are serialised, readers are many and wait for
+/// nobody.
+pub struct Log {
+    disk: Arc<dyn Disk>,
+    dir: PathBuf,
+    options: LogOptions,
+    start: Lsn,
+    epoch: u32,
+    marks: Marks,
+    /// Taken by the one who syncs.
+    sync: Mutex<()>,
+    writer: Mutex<Writer>,
+    tail: Mutex<Tail>,
+    in_flight: RwLock<InFlight>,
+    segments: Arc<Segments>,
+    maker: Maker,
+    background: Background,
+    counters: Counters,
+    _lock: Box<dyn DirLock>,
+}
+
+impl Log {
+    /// Opens the log in `dir`, or creates it, and locks the directory until the log is dropped.
+    /// Hands every frame's records from [`LogOptions::from`] on to `replay`, in order; makes what it
+    /// found durable; begins a new epoch. Starts no threads.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError::Corrupt`] when data that had been durable is damaged or gone: nothing is changed
+    /// on disk then. [`OpenError::Malformed`] when `replay` says so. [`OpenError::Locked`],
+    /// [`OpenError::Disk`]. Whatever was replayed before an error is void.
+    ///
+    /// # Panics
+    ///
+    /// When the options ask for segments without room for frames.
+    pub fn open(
+        disk: Arc<dyn Disk>,
+        dir: &Path,
+        options: LogOptions,
+        replay: Replay<'_>,
+    ) -> Result<Arc<Self>, OpenError> {
+        assert!(
+            options.segment_bytes >= 2 * segment::HEADER as u64,
+            "segments have room"
+        );
+        disk.create_dir(dir)?;
+        let lock = disk.lock(dir)?;
+        let recovered = recovery::recover(&*disk, dir, options.from, replay)?;
+        let end = recovered.end;
+        if recovered.torn {
+            tracing::warn!(%end, "the log was torn by a crash; cut off what was never durable");
+        }
+        let left = match recovered.segments.last().map(|active| active.allocate(end)) {
+            None => 0,
+            Some(Ok(left)) => left,
+            Some(Err(fault)) if fault.is_shortage() => 0,
+            Some(Err(fault)) => return Err(fault.into()),
+        };
+        let start = recovered.segments.first().map_or(end, |first| first.base);
+        let segments = Arc::new(ArcSwap::from_pointee(recovered.segments));
+        let epoch = recovered.epoch + 1;
+        let log = Arc::new(Self {
+            start,
+            epoch,
+            marks: Marks::new(end, options.policy),
+            sync: Mutex::new(()),
+            writer: Mutex::new(Writer::new(disk.clone(), dir, segments.clone(), epoch)),
+            tail: Mutex::new(Tail::new(end, left)),
+            in_flight: RwLock::default(),
+            segments,
+            maker: Maker::new(disk.clone(), dir),
+            disk,
+            dir: dir.to_owned(),
+            background: Background::default(),
+            counters: Counters::default(),
+            _lock: lock,
+            options,
+        });
+        log.begin_epoch(left)?;
+        Ok(log)
+    }
+
+    /// Appends the first frame of the epoch and makes it durable.
+    fn begin_epoch(&self, left: u64) -> Result<(), OpenError> {
+        let frame_bytes = frame::HEADER as u64;
+        {
+            let mut tail = self.tail.lock();
+            if left < frame_bytes {
+                let new = self.marks.appended() == Lsn::ZERO;
+                let file_len = self.options.segment_bytes;
+                let file_len = if new {
+                    file_len.min(FIRST_SEGMENT_BYTES)
+                } else {
+                    file_len
+                };
+                let fill = if new { self.fill() } else { Fill::Allocate };
+                tail.add_spare(self.maker.make(file_len, fill)?);
+            }
+            tail.push_mark(Kind::Epoch);
+            self.marks.set_appended(tail.end());
+        }
+        match self.sync() {
+            Ok(_) => Ok(()),
+            Err(Poisoned(cause)) => {
+                let DiskError {
+                    doing,
+                    path,
+                    source,
+                } = &cause.fault;
+                let source = source.raw_os_error().map_or_else(
+                    || io::Error::new(source.kind(), source.to_string()),
+                    io::Error::from_raw_os_error,
+                );
+                Err(DiskError {
+                    doing: *doing,
+                    path: path.clone(),
+                    source,
+                }
+                .into())
+            }
+        }
+    }
+
+    /// Starts the threads that sync and that make spare segments. They end when the log is closed
+    /// or dropped. Does nothing when they run already.
+    ///
+    /// # Errors
+    ///
+    /// When the system has no thread to give.
+    pub fn start(self: &Arc<Self>) -> io::Result<()> {
+        self.background.start(self)
+    }
+
+    /// Begins a batch of at most `bytes_hint` bytes, which becomes part of the log when the appender
+    /// is dropped. Other appends wait until then.
+    ///
+    /// # Errors
+    ///
+    /// [`AppendError::Full`] when there is no allocated space for it and none can be allocated,
+    /// [`AppendError::TooLarge`], [`AppendError::Poisoned`]. Nothing has happened then.
+    pub fn append(&self, growth: Growth, bytes_hint: u64) -> Result<Appender<'_>, AppendError> {
+        if bytes_hint > BODY_MAX {
+            return Err(AppendError::TooLarge {
+                bytes: bytes_hint,
+                max: BODY_MAX,
+            });
+        }
+        let mut tail = self.tail.lock();
+        self.marks.check()?;
+        while !tail.admits(growth, bytes_hint, self.options.reserve_bytes) {
+            self.make_room(&mut tail, bytes_hint)?;
+        }
+        tail.begin_batch(bytes_hint);
+        Ok(Appender {
+            log: self,
+            end: tail.end(),
+            tail,
+            bytes_left: bytes_hint,
+        })
+    }
+
+    /// Everything below this has been appended.
+    #[must_use]
+    pub fn appended(&self) -> Lsn {
+        self.marks.appended()
+    }
+
+    /// Everything below this has been given to the kernel: it survives a crash of this process.
+    #[must_use]
+    pub fn written(&self) -> Lsn {
+        self.marks.written()
+    }
+
+    /// Everything below this is on the disk: it survives a power failure.
+    #[must_use]
+    pub fn durable(&self) -> Lsn {
+        self.marks.durable()
+    }
+
+    /// The mark that replies wait for: `durable` under [`SyncPolicy::Always`], else `written`.
+    #[must_use]
+    pub fn committed(&self) -> Lsn {
+        self.marks.committed()
+    }
+
+    /// The policy in force.
+    #[must_use]
+    pub fn policy(&self) -> SyncPolicy {
+        self.marks.policy()
+    }
+
+    /// Changes the policy. Whoever waits, waits for the new committed mark from now on.
+    pub fn set_policy(&self, policy: SyncPolicy) {
+        self.marks.set_policy(policy);
+        self.request_sync();
+    }
+
+    /// Writes everything that has been appended, unless another thread is writing: then that thread
+    /// sees to it that this thread's appends are written, too, and the answer is `Ok(false)`.
+    ///
+    /// # Errors
+    ///
+    /// When the log is, or has just been, poisoned.
+    pub fn try_write(&self) -> Result<bool, Poisoned> {
+        let mut wrote = true;
+        // The order is: (append, fence, try to lock) here, against (unlock, fence, look whether
+        // something was appended) there. One of the two sees what the other did.
+        fence(Ordering::SeqCst);
+        while self.marks.written() < self.marks.appended() {
+            let Some(mut writer) = self.writer.try_lock() else {
+                wrote = false;
+                break;
+            };
+            self.write_out(&mut writer)?;
+            drop(writer);
+            fence(Ordering::SeqCst);
+        }
+        self.marks.check()?;
+        Ok(wrote)
+    }
+
+    /// Asks the syncer to sync everything that has been appended by now. Does not block. Without
+    /// [threads](Self::start) nobody hears it.
+    pub fn request_sync(&self) {
+        self.background.request_sync(self.marks.appended());
+    }
+
+    /// Writes and syncs everything that has been appended by now, on this thread, and returns the
+    /// durable mark.
+    ///
+    /// # Errors
+    ///
+    /// When the log is, or has just been, poisoned.
+    pub fn sync(&self) -> Result<Lsn, Poisoned> {
+        self.sync_up_to(self.marks.appended())?;
+        Ok(self.marks.durable())
+    }
+
+    /// Blocks until everything below `lsn` is durable, syncing on this thread unless another one
+    /// does so already.
+    ///
+    /// # Errors
+    ///
+    /// When the log is, or has just been, poisoned.
+    ///
+    /// # Panics
+    ///
+    /// When `lsn` has not been appended.
+    pub fn wait_durable(&self, lsn: Lsn) -> Result<(), Poisoned> {
+        assert!(
+            lsn <= self.marks.appended(),
+            "only what was appended becomes durable"
+        );
+        self.sync_up_to(lsn)
+    }
+
+    /// Ready when `committed() >= lsn`, or with an error when that can no longer happen. Otherwise
+    /// the waker is kept, to be woken then; it may be woken for nothing, and keeping one that nobody
+    /// waits for does no harm. Wakers must not call the log.
+    ///
+    /// # Errors
+    ///
+    /// When the log is poisoned and `lsn` was not committed before.
+    pub fn poll_committed(&self, lsn: Lsn, cx: &mut Context<'_>) -> Poll<Result<(), Poisoned>> {
+        self.marks.poll_committed(lsn, cx)
+    }
+
+    /// Ready when the log is poisoned, which is when the process should end. Otherwise the waker is
+    /// kept, as by [`Self::poll_committed`].
+    pub fn poll_poisoned(&self, cx: &mut Context<'_>) -> Poll<Arc<PoisonCause>> {
+        self.marks.poll_poisoned(cx)
+    }
+
+    /// Why the log acknowledges nothing any more, if so.
+    #[must_use]
+    pub fn poisoned(&self) -> Option<Arc<PoisonCause>> {
+        self.marks.poison()
+    }
+
+    /// Calls `f` with the bytes from `at` on, at least to the end of the frame that holds `at`.
+    /// Works for whatever has been appended, written or not. `f` must not call the log.
+    ///
+    /// # Panics
+    ///
+    /// When `at` is not within `[start, appended)`.
+    pub fn read<R>(&self, at: Lsn, f: impl FnOnce(&[u8]) -> R) -> R {
+        loop {
+            let written = self.marks.written();
+            if at < written {
+                return self.read_written(at, written, f);
+            }
+            {
+                let tail = self.tail.lock();
+                if let Some(bytes) = tail.from(at) {
+                    return f(bytes);
+                }
+                assert!(at < tail.end(), "{at} has been appended");
+            }
+            if let Some(bytes) = self.in_flight.read().from(at) {
+                return f(bytes);
+            }
+            // It was in flight, and has been written since.
+        }
+    }
+
+    /// Calls `f` with the bytes in `[at, end)` for some `end` that is at most `written`.
+    fn read_written<R>(&self, at: Lsn, written: Lsn, f: impl FnOnce(&[u8]) -> R) -> R {
+        let segments = self.segments.load();
+        // A segment is in the list before `written` moves beyond its base.
+        match segments.last() {
+            Some(last) if last.base <= at => last.read(at, written, f),
+            _ => {
+                let next = segments.partition_point(|segment| segment.base <= at);
+                assert!(next > 0, "{at} is not below the start of the log");
+                segments[next - 1].read(at, written.min(segments[next].base), f)
+            }
+        }
+    }
+
+    /// Figures about the log.
+    #[must_use]
+    pub fn stats(&self) -> LogStats {
+        let (room, spares) = {
+            let tail = self.tail.lock();
+            (tail.room(), tail.spares())
+        };
+        let segments = self.segments.load();
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        // In this order, for the marks move meanwhile.
+        let written = self.marks.written();
+        LogStats {
+            start: self.start,
+            epoch: self.epoch,
+            segments: segments.len(),
+            spares,
+            bytes_on_disk: segments.iter().map(|segment| segment.file_len).sum(),
+            room,
+            pending_bytes: self.marks.appended().since(written),
+            frames: count(&self.counters.frames),
+            writes: count(&self.counters.writes),
+            syncs: count(&self.counters.syncs),
+            last_sync: Duration::from_nanos(count(&self.counters.last_sync_nanos)),
+        }
+    }
+
+    /// Ends the threads, makes everything durable, and makes the log bear witness of it. This is the
+    /// last call: what is appended later is in the hands of the caller.
+    ///
+    /// # Errors
+    ///
+    /// When the log is, or has just been, poisoned.
+    pub fn close(&self) -> Result<(), Poisoned> {
+        self.background.stop();
+        self.sync()?;
+        self.bear_witness()
+    }
+
+    /// Lets a frame say that everything is durable, if it is and no frame says so: then damage to
+    /// any of it is told from a torn tail.
+    fn bear_witness(&self) -> Result<(), Poisoned> {
+        let lacking = self.writer.lock().lacks_witness();
+        if !lacking {
+            return Ok(());
+        }
+        {
+            let mut tail = self.tail.lock();
+            let quiet = self.marks.durable() == tail.end();
+            // On a full disk nothing is gained by a witness that takes the place of data.
+            if !quiet || !tail.admits(Growth::Frees, 0, 0) {
+                return Ok(());
+            }
+            tail.push_mark(Kind::Witness);
+            self.marks.set_appended(tail.end());
+        }
+        self.sync().map(drop)
+    }
+
+    /// Makes everything below `lsn` durable.
+    fn sync_up_to(&self, lsn: Lsn) -> Result<(), Poisoned> {
+        let _turn = self.sync.lock();
+        self.marks.check()?;
+        if self.marks.durable() >= lsn {
+            return Ok(());
+        }
+        let (Unsynced { segments, names }, written) = {
+            let mut writer = self.writer.lock();
+            self.write_out(&mut writer)?;
+            (writer.take_unsynced(), self.marks.written())
+        };
+        // For those who found the writer taken by us.
+        self.try_write()?;
+
+        let begun = Instant::now();
+        for segment in &segments {
+            segment
+                .file
+                .sync_data()
+                .map_err(|fault| self.poison(fault))?;
+        }
+        if names {
+            self.disk
+                .sync_dir(&self.dir)
+                .map_err(|fault| self.poison(fault))?;
+        }
+        let nanos = u64::try_from(begun.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.counters
+            .last_sync_nanos
+            .store(nanos, Ordering::Relaxed);
+        self.counters.syncs.fetch_add(1, Ordering::Relaxed);
+        self.marks.set_durable(written)
+    }
+
+    /// Writes everything that has been appended.
+    fn write_out(&self, writer: &mut Writer) -> Result<(), Poisoned> {
+        // A buffer whose write failed stays in flight, where it can be read.
+        self.marks.check()?;
+        let mut tail = self.tail.lock();
+        if tail.end() == self.marks.written() {
+            return Ok(());
+        }
+        let mut flight = self.in_flight.write();
+        tail.take(&mut flight, &mut writer.frames);
+        let end = tail.end();
+        drop(tail);
+        writer.seal(&mut flight, self.marks.durable());
+        let flight = RwLockWriteGuard::downgrade(flight);
+
+        self.counters
+            .frames
+            .fetch_add(writer.frames.len() as u64, Ordering::Relaxed);
+        self.counters.writes.fetch_add(1, Ordering::Relaxed);
+        let rolled = writer.write(&flight).map_err(|fault| self.poison(fault))?;
+        self.marks.set_written(end)?;
+        if rolled {
+            // A full segment is synced under every policy: by the thread, not here.
+            self.background.request_sync(end);
+        }
+        Ok(())
+    }
+
+    /// Allocates one more segment, on the spot.
+    fn make_room(&self, tail: &mut Tail, bytes: u64) -> Result<(), AppendError> {
+        let needed = frame::HEADER as u64 + bytes;
+        let full = |free| AppendError::Full { needed, free };
+        if tail.exhausted && self.background.makes_spares() {
+            // The thread tries once a second.
+            return Err(full(tail.room()));
+        }
+        match self.maker.make(self.file_len_for(needed), Fill::Allocate) {
+            Ok(spare) => {
+                tail.add_spare(spare);
+                Ok(())
+            }
+            Err(fault) if fault.is_shortage() => {
+                tail.exhausted = true;
+                self.background.request_spare();
+                Err(full(tail.room()))
+            }
+            Err(fault) => Err(self.poison(fault).into()),
+        }
+    }
+
+    /// The length of a segment's file that has room for a frame of `bytes`.
+    fn file_len_for(&self, bytes: u64) -> u64 {
+        let file_len = (segment::HEADER as u64 + bytes).next_multiple_of(FILE_UNIT);
+        file_len.max(self.options.segment_bytes)
+    }
+
+    /// Makes one spare, if one is wanted.
+    fn make_spare(&self) -> SpareMade {
+        {
+            let tail = self.tail.lock();
+            let wanted = tail.spares() < self.options.spares.max(1) || tail.exhausted;
+            if !wanted {
+                return SpareMade::Enough;
+            }
+        }
+        let made = self.maker.make(self.options.segment_bytes, self.fill());
+        let mut tail = self.tail.lock();
+        match made {
+            Ok(spare) => {
+                tail.exhausted = false;
+                tail.add_spare(spare);
+                SpareMade::One
+            }
+            Err(fault) => {
+                if !std::mem::replace(&mut tail.exhausted, true) {
+                    tracing::warn!(%fault, "no segment could be made ahead");
+                }
+                SpareMade::Refused
+            }
+        }
+    }
+
+    fn fill(&self) -> Fill {
+        match self.marks.policy() {
+            SyncPolicy::Always => Fill::Zero,
+            SyncPolicy::EverySec | SyncPolicy::No => Fill::Allocate,
+        }
+    }
+
+    fn poison(&self, fault: DiskError) -> Poisoned {
+        self.marks.set_poison(PoisonCause {
+            fault,
+            durable: self.marks.durable(),
+        })
+    }
+}
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        self.background.wake_all();
+    }
+}
+
+impl fmt::Debug for Log {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Log")
+            .field("durable", &self.durable())
+            .field("written", &self.written())
+            .field("appended", &self.appended())
+            .finish_non_exhaustive()
+    }
+}
+
+/// A batch being appended. It holds the tail of the log: others cannot append, and the holder must
+/// not call [`Log::append`], [`Log::read`] or anything that writes. Dropping it ends the batch.
+pub struct Appender<'a> {
+    log: &'a Log,
+    tail: MutexGuard<'a, Tail>,
+    end: Lsn,
+    /// What the batch may still take of what was admitted.
+    bytes_left: u64,
+}
+
+impl Appender<'_> {
+    /// Appends one record, the bytes that `encode` appends to the buffer, and returns the LSN of
+    /// the first of them. `encode` must do nothing else to the buffer.
+    pub fn push(&mut self, encode: impl FnOnce(&mut Vec<u8>)) -> Lsn {
+        let at = self.tail.push(self.bytes_left, encode);
+        self.end = self.tail.end();
+        self.bytes_left = self.bytes_left.saturating_sub(self.end.since(at));
+        at
+    }
+
+    /// The LSN just past the last record; where the log ends when nothing was pushed.
+    #[must_use]
+    pub fn end(&self) -> Lsn {
+        self.end
+    }
+
+    /// Like [`Log::read`], which would wait for this batch to end for ever. Sees the batch's own
+    /// records, too.
+    ///
+    /// # Panics
+    ///
+    /// When `at` is not within `[start, end)`.
+    pub fn read<R>(&self, at: Lsn, f: impl FnOnce(&[u8]) -> R) -> R {
+        if let Some(bytes) = self.tail.from(at) {
+            return f(bytes);
+        }
+        let written = self.log.marks.written();
+        if at < written {
+            return self.log.read_written(at, written, f);
+        }
+        // Nothing can replace the buffer in flight while we hold the tail.
+        let flight = self.log.in_flight.read();
+        f(flight
+            .from(at)
+            .expect("what is neither in the tail nor written is in flight"))
+    }
+}
+
+impl Drop for Appender<'_> {
+    fn drop(&mut self) {
+        let mut rolled = false;
+        while let Some(needed) = self.tail.outgrown() {
+            rolled = true;
+            if self.tail.replace_open() {
+                break;
+            }
+            // The batch is larger than was said, so space for it was not asked for in time.
+            match self
+                .log
+                .maker
+                .make(self.log.file_len_for(needed), Fill::Allocate)
+            {
+                Ok(spare) => self.tail.add_spare(spare),
+                Err(fault) => {
+                    self.log.poison(fault);
+                    break;
+                }
+            }
+        }
+        self.log.marks.set_appended(self.tail.end());
+        if rolled || self.tail.spares() < self.log.options.spares {
+            self.log.background.request_spare();
+        }
+    }
+}
+
+impl fmt::Debug for Appender<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Appender")
+            .field("end", &self.end)
+            .finish_non_exhaustive()
+    }
+}

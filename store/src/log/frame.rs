@@ -1,0 +1,312 @@
+//! The frame: the unit of writing, of checksums, of atomicity and of replication.
+//!
+//! ```text
+//!  0      4      8            16           24      28     29      32        36         36 + len
+//!  +------+------+------------+------------+-------+------+-------+---------+----------+
+//!  | crc  | len  | lsn        | durable    | epoch | kind | 0 0 0 | records | body     |
+//!  | u32  | u32  | u64        | u64        | u32   | u8   |       | u32     |          |
+//!  +------+------+------------+------------+-------+------+-------+---------+----------+
+//!         '------------------------ covered by crc ---------------------------------'
+//! ```
+//!
+//! Integers are little-endian.
+//!
+//! * `crc`: CRC-32 of everything after it. It covers `len`: a damaged length is damage, not a
+//!   length.
+//! * `len`: bytes of body, at most [`BODY_MAX`], checked before anything is read by it.
+//! * `lsn`: where this frame belongs. Bytes of another place (a misdirected write, another file)
+//!   fail here even when their crc is right; and a frame can be recognised beyond damage.
+//! * `durable`: the durable mark when this frame was closed. It is a *witness*: everything below it
+//!   had been synced. [`recovery`](super::recovery) tells a torn tail from lost data by it.
+//! * `epoch`: which start of the log wrote it. Epochs only grow along the log, so that bytes which
+//!   a cut left behind never come back to life.
+//! * `records`: how many records the body holds.
+//!
+//! | kind | name    | body                                                                |
+//! |------|---------|---------------------------------------------------------------------|
+//! | 1    | batch   | records, of one or more whole batches: all survive a crash, or none |
+//! | 2    | epoch   | none; the first frame of its epoch                                  |
+//! | 3    | witness | none; says `durable` when nothing else would                        |
+//!
+//! A header of zeros is space where nothing has been written.
+
+use crate::lsn::Lsn;
+
+/// Bytes of a frame's header.
+pub(crate) const HEADER: usize = 36;
+const _: () = assert!(
+    HEADER == 4 + 4 + 8 + 8 + 4 + 1 + 3 + 4,
+    "the drawing is right"
+);
+
+/// The most bytes a body can have. It bounds what a batch may hold, and keeps positions within a
+/// segment far from the limits of 32 bits.
+pub(crate) const BODY_MAX: u64 = 1 << 30;
+const _: () = assert!(BODY_MAX < u32::MAX as u64, "a length fits its field");
+
+/// A frame takes no further batch once its body has this many bytes: more would not make the header
+/// or the checksum any cheaper, and would delay the first byte's way to the disk.
+pub(crate) const FRAME_TARGET: usize = 256 << 10;
+
+/// What a frame is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Kind {
+    Batch = 1,
+    Epoch = 2,
+    Witness = 3,
+}
+
+/// What the header says besides length and checksum.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Facts {
+    pub(crate) lsn: Lsn,
+    pub(crate) durable: Lsn,
+    pub(crate) epoch: u32,
+    pub(crate) kind: Kind,
+    pub(crate) records: u32,
+}
+
+/// A whole frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Frame<'a> {
+    pub(crate) facts: Facts,
+    pub(crate) body: &'a [u8],
+}
+
+impl Frame<'_> {
+    /// Bytes of header and body.
+    pub(crate) fn len(&self) -> usize {
+        HEADER + self.body.len()
+    }
+
+    /// Where the next frame begins.
+    pub(crate) fn end(&self) -> Lsn {
+        self.facts.lsn.plus(self.len() as u64)
+    }
+}
+
+/// Fills in the header of `frame`: [`HEADER`] bytes of room, then the body.
+pub(crate) fn seal(frame: &mut [u8], facts: &Facts) {
+    assert!(
+        facts.durable <= facts.lsn,
+        "what is being written is not durable yet"
+    );
+    let (header, body) = frame.split_at_mut(HEADER);
+    assert_eq!(
+        facts.kind == Kind::Batch,
+        !body.is_empty(),
+        "batches, and only they, have bodies"
+    );
+    assert_eq!(
+        facts.kind == Kind::Batch,
+        facts.records > 0,
+        "a batch has records"
+    );
+    let len = u32::try_from(body.len()).expect("batches are admitted below BODY_MAX");
+
+    header[4..8].copy_from_slice(&len.to_le_bytes());
+    header[8..16].copy_from_slice(&facts.lsn.get().to_le_bytes());
+    header[16..24].copy_from_slice(&facts.durable.get().to_le_bytes());
+    header[24..28].copy_from_slice(&facts.epoch.to_le_bytes());
+    header[28..32].copy_from_slice(&[facts.kind as u8, 0, 0, 0]);
+    header[32..36].copy_from_slice(&facts.records.to_le_bytes());
+    let crc = crc32fast::hash(&frame[4..]);
+    frame[..4].copy_from_slice(&crc.to_le_bytes());
+}
+
+/// What the bytes at a place turned out to be.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Scan<'a> {
+    /// A whole frame of this place.
+    Frame(Frame<'a>),
+    /// Zeros: nothing was ever written here.
+    Blank,
+    /// Something was written and is not a frame of this place.
+    Damaged,
+}
+
+/// Looks at the frame at the beginning of `bytes`, which lie at `at`.
+#[warn(clippy::indexing_slicing)]
+pub(crate) fn scan(bytes: &[u8], at: Lsn) -> Scan<'_> {
+    let header = bytes.get(..HEADER).unwrap_or(bytes);
+    if header.iter().all(|byte| *byte == 0) {
+        return Scan::Blank;
+    }
+    whole(bytes, at).map_or(Scan::Damaged, Scan::Frame)
+}
+
+/// The frame at the beginning of `bytes`, if it is whole and belongs at `at`.
+#[warn(clippy::indexing_slicing)]
+fn whole(bytes: &[u8], at: Lsn) -> Option<Frame<'_>> {
+    let (header, rest) = bytes.split_first_chunk::<HEADER>()?;
+    let (crc, header) = header.split_first_chunk::<4>()?;
+    let (len, header) = header.split_first_chunk::<4>()?;
+    let (lsn, header) = header.split_first_chunk::<8>()?;
+    let (durable, header) = header.split_first_chunk::<8>()?;
+    let (epoch, header) = header.split_first_chunk::<4>()?;
+    let (kind, records) = header.split_first_chunk::<4>()?;
+
+    let lsn = Lsn::new(u64::from_le_bytes(*lsn));
+    let len = u32::from_le_bytes(*len);
+    if lsn != at || u64::from(len) > BODY_MAX {
+        return None;
+    }
+    let body = rest.get(..usize::try_from(len).ok()?)?;
+    let covered = bytes.get(4..HEADER + body.len())?;
+    if crc32fast::hash(covered) != u32::from_le_bytes(*crc) {
+        return None;
+    }
+    let kind = match kind {
+        [1, 0, 0, 0] => Kind::Batch,
+        [2, 0, 0, 0] => Kind::Epoch,
+        [3, 0, 0, 0] => Kind::Witness,
+        _ => return None,
+    };
+    let records = u32::from_le_bytes(records.try_into().ok()?);
+    let durable = Lsn::new(u64::from_le_bytes(*durable));
+    let is_batch = kind == Kind::Batch;
+    if durable > lsn || is_batch == body.is_empty() || is_batch != (records > 0) {
+        return None;
+    }
+    let epoch = u32::from_le_bytes(*epoch);
+    Some(Frame {
+        facts: Facts {
+            lsn,
+            durable,
+            epoch,
+            kind,
+            records,
+        },
+        body,
+    })
+}
+
+/// The whole frames that begin anywhere in the first `used` of `bytes`, which lie at `at`. Frames
+/// name their place, so they are found beyond damage, where no length can be trusted.
+pub(crate) fn survivors(bytes: &[u8], used: usize, at: Lsn) -> impl Iterator<Item = Frame<'_>> {
+    let mut pos = 0;
+    std::iter::from_fn(move || {
+        while let Some(named) = bytes.get(pos + 8..pos + 16).filter(|_| pos < used) {
+            let here = at.plus(pos as u64);
+            if named == here.get().to_le_bytes()
+                && let Some(frame) = whole(&bytes[pos..], here)
+            {
+                pos += frame.len();
+                return Some(frame);
+            }
+            pos += 1;
+        }
+        None
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Facts, Frame, HEADER, Kind, Scan, scan, seal, survivors};
+    use crate::lsn::Lsn;
+
+    const FACTS: Facts = Facts {
+        lsn: Lsn::new(0x0102),
+        durable: Lsn::new(0x0100),
+        epoch: 7,
+        kind: Kind::Batch,
+        records: 1,
+    };
+
+    fn sealed(facts: &Facts, body: &[u8]) -> Vec<u8> {
+        let mut frame = vec![0; HEADER];
+        frame.extend_from_slice(body);
+        seal(&mut frame, facts);
+        frame
+    }
+
+    #[test]
+    fn the_layout_is_frozen() {
+        let hex: String = sealed(&FACTS, b"hi")
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        let golden = concat!(
+            "e4787054 02000000 0201000000000000 0001000000000000 ",
+            "07000000 01 000000 01000000 6869"
+        );
+        assert_eq!(hex, golden.replace(' ', ""));
+    }
+
+    #[test]
+    fn a_sealed_frame_is_whole_at_its_place_only() {
+        let bytes = sealed(&FACTS, b"hi");
+        let frame = Frame {
+            facts: FACTS,
+            body: b"hi",
+        };
+        assert_eq!(scan(&bytes, FACTS.lsn), Scan::Frame(frame));
+        assert_eq!(frame.end(), Lsn::new(0x0102 + 38));
+        assert_eq!(scan(&bytes, FACTS.lsn.plus(1)), Scan::Damaged);
+    }
+
+    #[test]
+    fn every_damaged_bit_and_every_missing_byte_shows() {
+        let bytes = sealed(&FACTS, b"hi");
+        for bit in 0..bytes.len() * 8 {
+            let mut damaged = bytes.clone();
+            damaged[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(scan(&damaged, FACTS.lsn), Scan::Damaged, "bit {bit}");
+        }
+        for len in 1..bytes.len() {
+            assert_eq!(scan(&bytes[..len], FACTS.lsn), Scan::Damaged, "{len} bytes");
+        }
+    }
+
+    #[test]
+    fn zeros_are_blank_however_few() {
+        assert_eq!(scan(&[], Lsn::ZERO), Scan::Blank);
+        assert_eq!(scan(&[0; 5], Lsn::ZERO), Scan::Blank);
+        assert_eq!(scan(&[0; 99], Lsn::ZERO), Scan::Blank);
+    }
+
+    #[test]
+    fn a_right_checksum_does_not_excuse_wrong_facts() {
+        let resealed = |change: fn(&mut [u8])| {
+            let mut bytes = sealed(&FACTS, b"hi");
+            change(&mut bytes);
+            let crc = crc32fast::hash(&bytes[4..]);
+            bytes[..4].copy_from_slice(&crc.to_le_bytes());
+            scan(&bytes, FACTS.lsn) == Scan::Damaged
+        };
+        assert!(!resealed(|_| ()), "the helper is right");
+        assert!(resealed(|bytes| bytes[28] = 9), "an unknown kind");
+        assert!(
+            resealed(|bytes| bytes[28] = 2),
+            "an epoch frame with a body"
+        );
+        assert!(resealed(|bytes| bytes[29] = 1), "a reserved byte");
+        assert!(resealed(|bytes| bytes[32] = 0), "a batch without records");
+        assert!(resealed(|bytes| bytes[17] = 2), "a witness of itself");
+        assert!(
+            resealed(|bytes| bytes[7] = 0x41),
+            "a length above the limit"
+        );
+    }
+
+    #[test]
+    fn survivors_are_found_behind_damage() {
+        let second = Facts {
+            lsn: FACTS.lsn.plus(38),
+            ..FACTS
+        };
+        let mut bytes = sealed(&FACTS, b"hi");
+        bytes.extend(sealed(&second, b"you"));
+        let found: Vec<Lsn> = survivors(&bytes, bytes.len(), FACTS.lsn)
+            .map(|frame| frame.facts.lsn)
+            .collect();
+        assert_eq!(found, [FACTS.lsn, second.lsn]);
+        bytes[5] ^= 1;
+        let found: Vec<Lsn> = survivors(&bytes, bytes.len(), FACTS.lsn)
+            .map(|frame| frame.facts.lsn)
+            .collect();
+        assert_eq!(found, [second.lsn]);
+        assert_eq!(survivors(&bytes, bytes.len(), Lsn::ZERO).count(), 0);
+    }
+}

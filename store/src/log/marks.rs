@@ -1,0 +1,335 @@
+//! How far the log has got, and who waits for it to get further.
+//!
+//! ```text
+//!  0               durable              written             appended
+//!  |------------------|--------------------|--------------------|
+//!  :  on the disk     :  in the kernel;    :  in memory;        :
+//!  :                  :  a power failure   :  a crash of the    :
+//!  :                  :  may lose it       :  process loses it  :
+//! ```
+//!
+//! Each mark means *everything below it*. The *committed* mark, which replies wait for, is
+//! `durable` or `written`, as the policy says.
+//!
+//! # Invariants
+//!
+//! * `durable <= written <= appended`, and each only grows.
+//! * Once the log is poisoned, `durable` and `written` do not move again.
+//! * A waiter is woken after the committed mark has reached its place, or when it never will:
+//!   marks move and waiters register under the same lock, so no wake-up is lost.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::task::{Context, Poll, Waker};
+
+use parking_lot::{Mutex, MutexGuard};
+
+use super::SyncPolicy;
+use crate::error::{PoisonCause, Poisoned};
+use crate::lsn::Lsn;
+
+pub(crate) struct Marks {
+    appended: AtomicU64,
+    written: AtomicU64,
+    durable: AtomicU64,
+    policy: AtomicU8,
+    /// Whether `state.poison` is set, for those who cannot afford the lock.
+    is_poisoned: AtomicBool,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    poison: Option<Arc<PoisonCause>>,
+    /// In order of their places.
+    waiters: VecDeque<Waiter>,
+}
+
+struct Waiter {
+    at: Lsn,
+    waker: Waker,
+}
+
+impl Marks {
+    /// Marks of a log that is durable up to `end`.
+    pub(crate) fn new(end: Lsn, policy: SyncPolicy) -> Self {
+        let mark = || AtomicU64::new(end.get());
+        Self {
+            appended: mark(),
+            written: mark(),
+            durable: mark(),
+            policy: AtomicU8::new(policy as u8),
+            is_poisoned: AtomicBool::new(false),
+            state: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn appended(&self) -> Lsn {
+        Lsn::new(self.appended.load(Ordering::Acquire))
+    }
+
+    pub(crate) fn written(&self) -> Lsn {
+        Lsn::new(self.written.load(Ordering::Acquire))
+    }
+
+    pub(crate) fn durable(&self) -> Lsn {
+        Lsn::new(self.durable.load(Ordering::Acquire))
+    }
+
+    pub(crate) fn committed(&self) -> Lsn {
+        match self.policy() {
+            SyncPolicy::Always => self.durable(),
+            SyncPolicy::EverySec | SyncPolicy::No => self.written(),
+        }
+    }
+
+    pub(crate) fn policy(&self) -> SyncPolicy {
+        match self.policy.load(Ordering::Acquire) {
+            0 => SyncPolicy::Always,
+            1 => SyncPolicy::EverySec,
+            _ => SyncPolicy::No,
+        }
+    }
+
+    pub(crate) fn set_policy(&self, policy: SyncPolicy) {
+        let state = self.state.lock();
+        self.policy.store(policy as u8, Ordering::Release);
+        self.wake(state);
+    }
+
+    /// Moves `appended`. The caller holds the tail, so that there is one who does.
+    pub(crate) fn set_appended(&self, to: Lsn) {
+        assert!(self.appended() <= to, "appended only grows");
+        self.appended.store(to.get(), Ordering::Release);
+    }
+
+    /// Moves `written`, unless the log is poisoned.
+    pub(crate) fn set_written(&self, to: Lsn) -> Result<(), Poisoned> {
+        assert!(
+            self.written() <= to && to <= self.appended(),
+            "written grows below appended"
+        );
+        self.move_mark(&self.written, to)
+    }
+
+    /// Moves `durable`, unless the log is poisoned.
+    pub(crate) fn set_durable(&self, to: Lsn) -> Result<(), Poisoned> {
+        assert!(
+            self.durable() <= to && to <= self.written(),
+            "durable grows below written"
+        );
+        self.move_mark(&self.durable, to)
+    }
+
+    fn move_mark(&self, mark: &AtomicU64, to: Lsn) -> Result<(), Poisoned> {
+        let state = self.state.lock();
+        state.check()?;
+        mark.store(to.get(), Ordering::Release);
+        self.wake(state);
+        Ok(())
+    }
+
+    /// Fails for ever after [`Self::set_poison`].
+    pub(crate) fn check(&self) -> Result<(), Poisoned> {
+        if self.is_poisoned.load(Ordering::Acquire) {
+            self.state.lock().check()
+        } else {
+            Ok(())
+        }
+    }
+
+    pub(crate) fn poison(&self) -> Option<Arc<PoisonCause>> {
+        self.state.lock().poison.clone()
+    }
+
+    /// Poisons the log and wakes everybody. The first cause is the one that counts.
+    pub(crate) fn set_poison(&self, cause: PoisonCause) -> Poisoned {
+        let mut state = self.state.lock();
+        let cause = state.poison.get_or_insert_with(|| Arc::new(cause)).clone();
+        self.is_poisoned.store(true, Ordering::Release);
+        self.wake(state);
+        Poisoned(cause)
+    }
+
+    /// Ready when the committed mark has reached `lsn`, or with an error when it never will.
+    pub(crate) fn poll_committed(&self, lsn: Lsn, cx: &Context<'_>) -> Poll<Result<(), Poisoned>> {
+        if lsn <= self.committed() {
+            return Poll::Ready(Ok(()));
+        }
+        let mut state = self.state.lock();
+        if lsn <= self.committed() {
+            return Poll::Ready(Ok(()));
+        }
+        state.check()?;
+        state.register(lsn, cx.waker());
+        Poll::Pending
+    }
+
+    /// Ready when the log is poisoned.
+    pub(crate) fn poll_poisoned(&self, cx: &Context<'_>) -> Poll<Arc<PoisonCause>> {
+        let mut state = self.state.lock();
+        if let Some(cause) = &state.poison {
+            return Poll::Ready(cause.clone());
+        }
+        state.register(Lsn::NEVER, cx.waker());
+        Poll::Pending
+    }
+
+    /// Wakes those whose wait is over, after giving up the lock: a waker may run anything.
+    fn wake(&self, mut state: MutexGuard<'_, State>) {
+        let ready = if state.poison.is_some() {
+            state.waiters.len()
+        } else {
+            let committed = self.committed();
+            match state.waiters.front() {
+                Some(first) if first.at <= committed => state
+                    .waiters
+                    .partition_point(|waiter| waiter.at <= committed),
+                _ => 0,
+            }
+        };
+        if ready > 0 {
+            let woken: Vec<Waiter> = state.waiters.drain(..ready).collect();
+            drop(state);
+            for waiter in woken {
+                waiter.waker.wake();
+            }
+        }
+    }
+}
+
+impl State {
+    fn check(&self) -> Result<(), Poisoned> {
+        self.poison
+            .as_ref()
+            .map_or(Ok(()), |cause| Err(Poisoned(cause.clone())))
+    }
+
+    fn register(&mut self, at: Lsn, waker: &Waker) {
+        // Most wait for the newest place, and a task that is polled again does so soon.
+        let index = match self.waiters.back() {
+            Some(last) if last.at > at => self.waiters.partition_point(|waiter| waiter.at <= at),
+            _ => self.waiters.len(),
+        };
+        let before = index.checked_sub(1).map(|before| &self.waiters[before]);
+        if !before.is_some_and(|known| known.at == at && known.waker.will_wake(waker)) {
+            self.waiters.insert(
+                index,
+                Waiter {
+                    at,
+                    waker: waker.clone(),
+                },
+            );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::path::PathBuf;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::{Context, Poll, Wake, Waker};
+
+    use super::Marks;
+    use crate::error::{DiskError, Doing, PoisonCause};
+    use crate::log::SyncPolicy;
+    use crate::lsn::Lsn;
+
+    #[derive(Default)]
+    struct Bell(AtomicUsize);
+
+    impl Wake for Bell {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    fn cause() -> PoisonCause {
+        let source = io::Error::other("a broken disk");
+        let fault = DiskError {
+            doing: Doing::Sync,
+            path: PathBuf::from("/log"),
+            source,
+        };
+        PoisonCause {
+            fault,
+            durable: Lsn::ZERO,
+        }
+    }
+
+    #[test]
+    fn waiters_are_woken_in_the_order_of_their_places() {
+        let marks = Marks::new(Lsn::ZERO, SyncPolicy::EverySec);
+        marks.set_appended(Lsn::new(9));
+        let bells: Vec<Arc<Bell>> = (0..4).map(|_| Arc::default()).collect();
+        for (bell, at) in bells.iter().zip([7, 2, 9, 2]) {
+            let waker = Waker::from(bell.clone());
+            let poll = marks.poll_committed(Lsn::new(at), &Context::from_waker(&waker));
+            assert!(poll.is_pending());
+        }
+        let rung = || {
+            bells
+                .iter()
+                .map(|bell| bell.0.load(Ordering::SeqCst))
+                .collect::<Vec<_>>()
+        };
+        marks.set_written(Lsn::new(1)).unwrap();
+        assert_eq!(rung(), [0, 0, 0, 0]);
+        marks.set_written(Lsn::new(7)).unwrap();
+        assert_eq!(rung(), [1, 1, 0, 1]);
+        marks.set_written(Lsn::new(9)).unwrap();
+        assert_eq!(rung(), [1, 1, 1, 1]);
+    }
+
+    #[test]
+    fn the_policy_decides_which_mark_counts() {
+        let marks = Marks::new(Lsn::ZERO, SyncPolicy::Always);
+        marks.set_appended(Lsn::new(9));
+        let bell: Arc<Bell> = Arc::default();
+        let waker = Waker::from(bell.clone());
+        let cx = Context::from_waker(&waker);
+        assert!(marks.poll_committed(Lsn::new(5), &cx).is_pending());
+        assert!(marks.poll_committed(Lsn::new(5), &cx).is_pending());
+        marks.set_written(Lsn::new(9)).unwrap();
+        assert_eq!(
+            (marks.committed(), bell.0.load(Ordering::SeqCst)),
+            (Lsn::ZERO, 0)
+        );
+        marks.set_policy(SyncPolicy::No);
+        assert_eq!(
+            bell.0.load(Ordering::SeqCst),
+            1,
+            "once, though it was polled twice"
+        );
+        assert!(marks.poll_committed(Lsn::new(5), &cx).is_ready());
+    }
+
+    #[test]
+    fn poison_stops_the_marks_and_wakes_everybody() {
+        let marks = Marks::new(Lsn::ZERO, SyncPolicy::EverySec);
+        marks.set_appended(Lsn::new(9));
+        marks.set_written(Lsn::new(3)).unwrap();
+        let bell: Arc<Bell> = Arc::default();
+        let waker = Waker::from(bell.clone());
+        let cx = Context::from_waker(&waker);
+        assert!(marks.poll_committed(Lsn::new(5), &cx).is_pending());
+        assert!(marks.poll_poisoned(&cx).is_pending());
+        marks.set_poison(cause());
+        assert_eq!(bell.0.load(Ordering::SeqCst), 2);
+        assert!(marks.set_written(Lsn::new(9)).is_err());
+        assert!(marks.set_durable(Lsn::new(3)).is_err());
+        assert_eq!((marks.written(), marks.durable()), (Lsn::new(3), Lsn::ZERO));
+        assert!(matches!(
+            marks.poll_committed(Lsn::new(5), &cx),
+            Poll::Ready(Err(_))
+        ));
+        assert!(matches!(
+            marks.poll_committed(Lsn::new(3), &cx),
+            Poll::Ready(Ok(()))
+        ));
+        assert!(marks.poll_poisoned(&cx).is_ready());
+    }
+}

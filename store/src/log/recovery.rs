@@ -1,0 +1,451 @@
+//! Finding the end of the log after a crash.
+//!
+//! A crash may lose what was not synced, in any order: the disk is free to keep a later frame and
+//! lose an earlier one, and because rolling to a new segment does not wait for a sync, this goes
+//! beyond the end of a segment. It may not lose what was synced. A frame's `durable` field says what
+//! that was when the frame was written, so the frames that survive are witnesses for the ones that
+//! did not. What the caller knows to have been durable (`from`) is a witness, too.
+//!
+//! Follow the segments from the first one on, frame by frame, as long as each begins where the
+//! frames of the one before it end. Call `end` the end of the last whole frame.
+//!
+//! | what is at `end`, in the last segment reached              | witness above `end` | decision                           |
+//! |------------------------------------------------------------|---------------------|------------------------------------|
+//! | no segment at all, and none is needed                      | no                  | a new log                          |
+//! | blank to the end of the file; no further segment           | no                  | the log ends here                  |
+//! | damage, or blank and then something; no further segment    | no                  | torn: cut at `end`                 |
+//! | anything; a further segment begins later                   | no                  | torn: cut at `end`, remove it      |
+//! | the segment has no whole header (so `end` is its beginning)| no                  | torn: remove it and all after it   |
+//! | any of these                                               | yes                 | corrupt: data is lost              |
+//! | a further segment begins before `end`                      | either              | corrupt: two segments overlap      |
+//! | any segment is whole, but another than its name says       | either              | corrupt: renamed                   |
+//! | any segment has a whole header and is shorter than it says | either              | corrupt: truncated                 |
+//! | any segment is of another format version                   | either              | refused                            |
+//! | no segment begins at or before `from`                      | either              | corrupt: the beginning is missing  |
+//!
+//! Corrupt means: nothing is changed, and the log does not open. No crash does any of it.
+//!
+//! **After the decision** the log is made to be what was read. What may lie behind `end` is zeroed
+//! and later segments are removed, durably, before anything is appended: an old frame behind the cut
+//! would come back to life once new frames reach it. (Its epoch would betray it; this is the second
+//! line.) What no witness vouches for is written once more and synced: it may have been read from
+//! the page cache only, and after a failed sync the kernel may hold such pages as clean. All of this
+//! can be interrupted and begun again: it leads to the same `end` each time.
+//!
+//! **What cannot be seen**: damage to the frames after the last witness looks like a tear. The log
+//! bears witness of all its records when it is closed and when it has been idle for a second, so this
+//! concerns the last moments before a crash. A single copy cannot tell the two apart; a replica can.
+//! A client that knows the LSN its words will get could forge a frame inside of them; it is looked
+//! at only when the frame around it is torn, and can then at worst stop the start.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::frame::{Kind, Scan, scan, survivors};
+use super::segment::{self, HEADER, HeaderSeen, Segment, position, to_usize};
+use super::{Replay, spare};
+use crate::disk::{Disk, File};
+use crate::error::{Corruption, DiskError, OpenError, Witness};
+use crate::lsn::Lsn;
+
+/// Bytes that are written once more at a time.
+const PIECE: u64 = 1 << 20;
+
+/// What a log is after recovery: all of it durable, and blank behind its end.
+#[derive(Debug)]
+pub(crate) struct Recovered {
+    pub(crate) segments: Vec<Arc<Segment>>,
+    pub(crate) end: Lsn,
+    /// The epoch of the last frame.
+    pub(crate) epoch: u32,
+    /// Whether something behind the end was cut off.
+    pub(crate) torn: bool,
+}
+
+/// What was found in the file of one segment.
+#[derive(Clone, Debug)]
+struct Seen {
+    /// Where its name says that it begins.
+    base: Lsn,
+    header: HeaderSeen,
+    file_len: u64,
+    /// The end of its whole frames.
+    end: Lsn,
+    /// Bytes behind `end` up to the last that is not zero.
+    dirt: u64,
+    /// The highest witness among the frames behind `end`.
+    witness: Option<Witness>,
+}
+
+/// Where the log ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct End {
+    end: Lsn,
+    /// How many segments stay.
+    segments: usize,
+    /// Whether there is something behind `end` to cut off.
+    torn: bool,
+}
+
+/// Why the log must not be opened, and which segment shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Flaw {
+    Lost {
+        segment: usize,
+        at: Lsn,
+        witness: Witness,
+    },
+    NoStart {
+        begins: Option<Lsn>,
+    },
+    Overlap {
+        segment: usize,
+        end: Lsn,
+    },
+    Renamed {
+        segment: usize,
+        base: Lsn,
+    },
+    Truncated {
+        segment: usize,
+        made: u64,
+    },
+    UnknownVersion {
+        segment: usize,
+        version: u32,
+    },
+}
+
+/// The table above.
+fn decide(from: Lsn, seen: &[Seen]) -> Result<End, Flaw> {
+    for (segment, seen) in seen.iter().enumerate() {
+        match seen.header {
+            HeaderSeen::Whole { base, .. } if base != seen.base => {
+                return Err(Flaw::Renamed { segment, base });
+            }
+            HeaderSeen::Whole { file_len: made, .. } if seen.file_len < made => {
+                return Err(Flaw::Truncated { segment, made });
+            }
+            HeaderSeen::UnknownVersion(version) => {
+                return Err(Flaw::UnknownVersion { segment, version });
+            }
+            HeaderSeen::Whole { .. } | HeaderSeen::Damaged => {}
+        }
+    }
+    let Some(first) = seen
+        .first()
+        .map(|first| first.base)
+        .filter(|base| *base <= from)
+    else {
+        return match seen.first() {
+            None if from == Lsn::ZERO => Ok(End {
+                end: Lsn::ZERO,
+                segments: 0,
+                torn: false,
+            }),
+            begins => Err(Flaw::NoStart {
+                begins: begins.map(|first| first.base),
+            }),
+        };
+    };
+
+    let mut last = 0;
+    let mut end = first;
+    for (index, segment) in seen.iter().enumerate() {
+        if segment.base != end {
+            break;
+        }
+        last = index;
+        end = segment.end;
+        if segment.header == HeaderSeen::Damaged {
+            break;
+        }
+    }
+    let (reached, further) = seen[last..]
+        .split_first()
+        .expect("there is a first segment");
+    if further.first().is_some_and(|next| next.base < end) {
+        return Err(Flaw::Overlap {
+            segment: last + 1,
+            end,
+        });
+    }
+    let told = Witness {
+        durable: from,
+        frame: None,
+    };
+    let found = seen[last..]
+        .iter()
+        .filter_map(|segment| segment.witness.clone());
+    let witness = found.chain([told]).max_by_key(|witness| witness.durable);
+    if let Some(witness) = witness.filter(|witness| witness.durable > end) {
+        return Err(Flaw::Lost {
+            segment: last,
+            at: end,
+            witness,
+        });
+    }
+    let headless = reached.header == HeaderSeen::Damaged;
+    Ok(End {
+        end,
+        segments: if headless { last } else { last + 1 },
+        torn: headless || reached.dirt > 0 || !further.is_empty(),
+    })
+}
+
+/// Finds the end of the log in `dir`, hands the frames with records from `from` on to `replay`, and
+/// makes what it found durable.
+pub(crate) fn recover(
+    disk: &dyn Disk,
+    dir: &Path,
+    from: Lsn,
+    replay: Replay<'_>,
+) -> Result<Recovered, OpenError> {
+    let names = disk.list(dir)?;
+    let mut found = Vec::new();
+    for base in names.iter().filter_map(|name| segment::base_of(name)) {
+        let path = segment::path(dir, base);
+        let file = disk.open(&path)?;
+        let len = file.len()?;
+        found.push(Found {
+            base,
+            path,
+            file,
+            len,
+        });
+    }
+    let mut walk = Walk {
+        from,
+        epoch: None,
+        witness: from,
+        replay,
+    };
+    let seen = walk.survey(&found)?;
+    let Walk { epoch, witness, .. } = walk;
+    let decided = decide(from, &seen).map_err(|flaw| flaw.of(from, &found))?;
+
+    // From here on the disk is changed. Later segments go first, from the last one on, so that at
+    // every moment the rest is torn at the same place.
+    for name in names.iter().filter(|name| spare::is_spare(name)) {
+        disk.remove(&dir.join(name))?;
+    }
+    for removed in found[decided.segments..].iter().rev() {
+        disk.remove(&removed.path)?;
+    }
+    let mut segments = Vec::new();
+    for (found, seen) in found.iter().zip(&seen).take(decided.segments) {
+        if seen.dirt > 0 && seen.end == decided.end {
+            let end = position(seen.base, seen.end);
+            spare::zero(&*found.file, end, end + seen.dirt)?;
+        }
+        segments.push(found.restore(seen.end, witness)?);
+    }
+    disk.sync_dir(dir)?;
+    Ok(Recovered {
+        segments,
+        end: decided.end,
+        epoch: epoch.unwrap_or(0),
+        torn: decided.torn,
+    })
+}
+
+/// The file of a segment.
+struct Found {
+    base: Lsn,
+    path: PathBuf,
+    file: Arc<dyn File>,
+    len: u64,
+}
+
+impl Found {
+    /// Looks at the header only, and trusts that whole frames lead up to `next`.
+    fn glance(&self, bytes: &mut Vec<u8>, next: Lsn) -> Result<Seen, DiskError> {
+        bytes.resize(HEADER.min(to_usize(self.len)), 0);
+        self.file.read_at(0, bytes)?;
+        let Self {
+            base,
+            len: file_len,
+            ..
+        } = *self;
+        let header = segment::read_header(bytes);
+        let whole = matches!(header, HeaderSeen::Whole { .. }) && position(base, next) <= file_len;
+        let end = if whole { next } else { base };
+        Ok(Seen {
+            base,
+            header,
+            file_len,
+            end,
+            dirt: 0,
+            witness: None,
+        })
+    }
+
+    /// Makes the segment, whose frames end at `end`, durable where `witness` does not say that it
+    /// is, and part of the log.
+    fn restore(&self, end: Lsn, witness: Lsn) -> Result<Arc<Segment>, DiskError> {
+        let end = position(self.base, end);
+        let mut pos = if witness <= self.base {
+            0
+        } else {
+            position(self.base, witness)
+        };
+        if pos < end {
+            let mut piece = Vec::new();
+            while pos < end {
+                piece.resize(to_usize((end - pos).min(PIECE)), 0);
+                self.file.read_at(pos, &mut piece)?;
+                self.file.write_at(pos, &piece)?;
+                pos += piece.len() as u64;
+            }
+            self.file.sync_data()?;
+        }
+        let map = self.file.map(self.len, end)?;
+        Ok(Arc::new(Segment {
+            base: self.base,
+            file: self.file.clone(),
+            map,
+            file_len: self.len,
+        }))
+    }
+}
+
+/// The way along the frames.
+struct Walk<'a> {
+    from: Lsn,
+    epoch: Option<u32>,
+    /// Everything below has been durable.
+    witness: Lsn,
+    replay: Replay<'a>,
+}
+
+impl Walk<'_> {
+    fn survey(&mut self, found: &[Found]) -> Result<Vec<Seen>, OpenError> {
+        let mut bytes = Vec::new();
+        let mut broken = false;
+        let mut seen = Vec::new();
+        for (index, file) in found.iter().enumerate() {
+            let next = found.get(index + 1).map(|next| next.base);
+            if let Some(next) = next.filter(|next| *next <= self.from) {
+                // Nothing of this segment is needed, and reading all of them takes its time.
+                seen.push(file.glance(&mut bytes, next)?);
+                continue;
+            }
+            bytes.resize(to_usize(file.len), 0);
+            file.file.read_at(0, &mut bytes)?;
+            let header = segment::read_header(&bytes);
+            let frames = bytes.get(HEADER..).unwrap_or(&[]);
+            let whole = !broken && matches!(header, HeaderSeen::Whole { .. });
+            let end = if whole {
+                self.follow(frames, file.base)?
+            } else {
+                file.base
+            };
+            broken |= next != Some(end);
+            let rest = &frames[to_usize(end.since(file.base))..];
+            let dirt = used(rest);
+            let witness = if broken {
+                self.witness_in(rest, dirt, end)
+            } else {
+                None
+            };
+            let (base, file_len) = (file.base, file.len);
+            seen.push(Seen {
+                base,
+                header,
+                file_len,
+                end,
+                dirt: dirt as u64,
+                witness,
+            });
+        }
+        Ok(seen)
+    }
+
+    /// Follows the frames, which begin at `base`, to the last whole one and returns its end.
+    fn follow(&mut self, frames: &[u8], base: Lsn) -> Result<Lsn, OpenError> {
+        let mut end = base;
+        while let Scan::Frame(frame) = scan(&frames[to_usize(end.since(base))..], end) {
+            let epoch = frame.facts.epoch;
+            let expected = match frame.facts.kind {
+                Kind::Epoch => self.epoch.is_none_or(|last| last < epoch),
+                Kind::Batch | Kind::Witness => self.epoch.is_none_or(|last| last == epoch),
+            };
+            if !expected {
+                break;
+            }
+            self.epoch = Some(epoch);
+            self.witness = self.witness.max(frame.facts.durable);
+            end = frame.end();
+            if frame.facts.kind == Kind::Batch && end > self.from {
+                let at = frame.facts.lsn.plus(super::frame::HEADER as u64);
+                (self.replay)(at, frame.facts.records, frame.body)
+                    .map_err(|cause| OpenError::Malformed { at, cause })?;
+            }
+        }
+        Ok(end)
+    }
+
+    /// The highest witness among the frames in `rest`, which lies at `at`.
+    fn witness_in(&self, rest: &[u8], dirt: usize, at: Lsn) -> Option<Witness> {
+        // Frames of an earlier epoch are left over from before a cut.
+        let mine = |epoch| self.epoch.is_none_or(|last| last <= epoch);
+        survivors(rest, dirt, at)
+            .filter(|frame| mine(frame.facts.epoch))
+            .map(|frame| Witness {
+                durable: frame.facts.durable,
+                frame: Some(frame.facts.lsn),
+            })
+            .max_by_key(|witness| witness.durable)
+    }
+}
+
+impl Flaw {
+    /// The corruption, with the files that show it.
+    fn of(self, needed: Lsn, found: &[Found]) -> Corruption {
+        let file = |segment: usize| found[segment].path.clone();
+        match self {
+            Self::Lost {
+                segment,
+                at,
+                witness,
+            } => Corruption::Lost {
+                file: file(segment),
+                at,
+                witness,
+            },
+            Self::NoStart { begins } => Corruption::NoStart { needed, begins },
+            Self::Overlap { segment, end } => Corruption::Overlap {
+                file: file(segment),
+                end,
+            },
+            Self::Renamed { segment, base } => Corruption::Renamed {
+                file: file(segment),
+                base,
+            },
+            Self::Truncated { segment, made } => Corruption::Truncated {
+                file: file(segment),
+                len: found[segment].len,
+                made,
+            },
+            Self::UnknownVersion { segment, version } => Corruption::UnknownVersion {
+                file: file(segment),
+                version,
+            },
+        }
+    }
+}
+
+/// The length of `bytes` up to the last that is not zero.
+fn used(bytes: &[u8]) -> usize {
+    // Comparing slices is fast, which counts: most of an active segment is blank.
+    const BLANK: [u8; 4096] = [0; 4096];
+    let mut len = bytes.len();
+    for piece in bytes.rchunks(BLANK.len()) {
+        if piece != &BLANK[..piece.len()] {
+            let last = piece.iter().rposition(|byte| *byte != 0);
+            return len - piece.len() + last.map_or(0, |last| last + 1);
+        }
+        len -= piece.len();
+    }
+    0
+}

@@ -1,0 +1,282 @@
+//! What has been appended and not been taken for writing yet.
+//!
+//! ```text
+//!  base                                                            end = appended
+//!  |--------------------|--------------------|-----------------------|
+//!  :  closed frame      :  closed frame      :  open frame           :
+//!  :  header, batches   :  header, batches   :  room for the header, :
+//!  :                    :                    :  batches so far       :
+//! ```
+//!
+//! A frame is everything committed between two writes, up to a target size, so that under load many
+//! commits share one header. The room for its header is kept free when it is opened; the header is
+//! filled in by the writer, away from the appends.
+//!
+//! The tail also decides **which segment a frame goes to**, because it must refuse a batch for which
+//! there is no space *before* it becomes part of the log. It keeps account of the space left behind
+//! the frames it has placed, and hands the spare that a frame begins a new segment with to the
+//! writer together with the frame.
+//!
+//! # Invariants
+//!
+//! * Every closed frame has its place: `left` bytes lie behind the last of them in its segment.
+//! * An open frame has at least one record, and fits into `left` between batches.
+//! * A batch is never split.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+
+use super::Growth;
+use super::frame::{self, FRAME_TARGET, Kind};
+use super::spare::Spare;
+use crate::lsn::Lsn;
+
+/// A buffer that grew beyond this is given back instead of being used again.
+const BUFFER_KEPT_MAX: usize = 8 << 20;
+
+const HEADER: u64 = frame::HEADER as u64;
+
+pub(crate) struct Tail {
+    base: Lsn,
+    bytes: Vec<u8>,
+    closed: Vec<Placed>,
+    open: Option<Open>,
+    /// Bytes behind the closed frames in the segment where the last of them lies.
+    left: u64,
+    ready: VecDeque<Spare>,
+    /// Bytes that the ready spares have room for.
+    ready_bytes: u64,
+    /// Whether making a spare failed for lack of space the last time.
+    pub(crate) exhausted: bool,
+}
+
+/// A closed frame in its place.
+#[derive(Debug)]
+pub(crate) struct Placed {
+    /// Where its bytes are in the buffer, header included.
+    pub(crate) range: Range<usize>,
+    pub(crate) kind: Kind,
+    pub(crate) records: u32,
+    /// The file that it begins a new segment with; none when it follows the frame before it.
+    pub(crate) roll: Option<Spare>,
+}
+
+struct Open {
+    start: usize,
+    records: u32,
+    roll: Option<Spare>,
+}
+
+/// A buffer of frames on its way to the disk.
+#[derive(Default)]
+pub(crate) struct InFlight {
+    base: Lsn,
+    pub(crate) bytes: Vec<u8>,
+}
+
+impl InFlight {
+    pub(crate) fn base(&self) -> Lsn {
+        self.base
+    }
+
+    /// The bytes from `at` on, if `at` is among them.
+    pub(crate) fn from(&self, at: Lsn) -> Option<&[u8]> {
+        from(self.base, &self.bytes, at)
+    }
+}
+
+fn from(base: Lsn, bytes: &[u8], at: Lsn) -> Option<&[u8]> {
+    let pos = usize::try_from(at.get().checked_sub(base.get())?).ok()?;
+    if pos < bytes.len() {
+        bytes.get(pos..)
+    } else {
+        None
+    }
+}
+
+impl Tail {
+    /// An empty tail at `base`, behind which the active segment has `left` bytes.
+    pub(crate) fn new(base: Lsn, left: u64) -> Self {
+        Self {
+            base,
+            bytes: Vec::new(),
+            closed: Vec::new(),
+            open: None,
+            left,
+            ready: VecDeque::new(),
+            ready_bytes: 0,
+            exhausted: false,
+        }
+    }
+
+    /// Where the next byte goes.
+    pub(crate) fn end(&self) -> Lsn {
+        self.base.plus(self.bytes.len() as u64)
+    }
+
+    /// The bytes from `at` on, if `at` is among them.
+    pub(crate) fn from(&self, at: Lsn) -> Option<&[u8]> {
+        from(self.base, &self.bytes, at)
+    }
+
+    /// Bytes of frames that there is allocated space for.
+    pub(crate) fn room(&self) -> u64 {
+        // An open frame that has outgrown its place, in a log that is poisoned for it, has no room.
+        self.left.saturating_sub(self.open_len()) + self.ready_bytes
+    }
+
+    pub(crate) fn spares(&self) -> usize {
+        self.ready.len()
+    }
+
+    pub(crate) fn add_spare(&mut self, spare: Spare) {
+        self.ready_bytes += spare.capacity();
+        self.ready.push_back(spare);
+    }
+
+    /// Whether there is a place for a batch of `bytes`, beside the reserve if it is not to touch it.
+    pub(crate) fn admits(&self, growth: Growth, bytes: u64, reserve: u64) -> bool {
+        let needed = if self.joins(bytes) {
+            bytes
+        } else if self.has_place(HEADER + bytes) {
+            HEADER + bytes
+        } else {
+            return false;
+        };
+        match growth {
+            Growth::Adds => needed.saturating_add(reserve) <= self.room(),
+            Growth::Frees => true,
+        }
+    }
+
+    /// Begins a batch of at most `bytes`, which [`Self::admits`].
+    pub(crate) fn begin_batch(&mut self, bytes: u64) {
+        if !self.joins(bytes) {
+            self.close();
+        }
+    }
+
+    /// Appends a record of the batch, which has at most `bytes` to come, and returns its place.
+    pub(crate) fn push(&mut self, bytes: u64, encode: impl FnOnce(&mut Vec<u8>)) -> Lsn {
+        if self.open.is_none() {
+            let roll = self.place(HEADER + bytes);
+            let start = self.bytes.len();
+            self.bytes.resize(start + frame::HEADER, 0);
+            self.open = Some(Open {
+                start,
+                records: 0,
+                roll,
+            });
+        }
+        let open = self.open.as_mut().expect("a frame was opened");
+        open.records += 1;
+        let at = self.base.plus(self.bytes.len() as u64);
+        encode(&mut self.bytes);
+        at
+    }
+
+    /// Appends a frame without a body; there is a place for it.
+    pub(crate) fn push_mark(&mut self, kind: Kind) {
+        self.close();
+        let roll = self.place(HEADER);
+        let start = self.bytes.len();
+        self.bytes.resize(start + frame::HEADER, 0);
+        self.left -= HEADER;
+        self.closed.push(Placed {
+            range: start..self.bytes.len(),
+            kind,
+            records: 0,
+            roll,
+        });
+    }
+
+    /// By how much the open frame has outgrown its place, which happens when a batch is larger than
+    /// was said: the bytes that a spare must have room for.
+    pub(crate) fn outgrown(&self) -> Option<u64> {
+        let len = self.open_len();
+        if len > self.left { Some(len) } else { None }
+    }
+
+    /// Moves the open frame to the beginning of a new segment, if there is one for it.
+    pub(crate) fn replace_open(&mut self) -> bool {
+        let (Some(spare), Some(open)) = (self.take_spare(self.open_len()), &mut self.open) else {
+            return false;
+        };
+        self.left = spare.capacity();
+        if let Some(smaller) = open.roll.replace(spare) {
+            self.add_spare(smaller);
+        }
+        true
+    }
+
+    /// Hands everything over for writing: the bytes to `flight`, whose buffer is used again, and
+    /// the frames to `frames`.
+    pub(crate) fn take(&mut self, flight: &mut InFlight, frames: &mut Vec<Placed>) {
+        self.close();
+        flight.bytes.clear();
+        if flight.bytes.capacity() > BUFFER_KEPT_MAX {
+            flight.bytes = Vec::new();
+        }
+        flight.base = self.base;
+        self.base = self.end();
+        std::mem::swap(&mut flight.bytes, &mut self.bytes);
+        frames.append(&mut self.closed);
+    }
+
+    /// Whether a batch of `bytes` becomes part of the open frame.
+    fn joins(&self, bytes: u64) -> bool {
+        let len = self.open_len() + bytes;
+        self.open.is_some() && len <= HEADER + FRAME_TARGET as u64 && len <= self.left
+    }
+
+    /// Whether a new frame of `len` bytes has a place, behind the open one or in a spare.
+    fn has_place(&self, len: u64) -> bool {
+        len <= self.left - self.open_len() || self.ready.iter().any(|spare| len <= spare.capacity())
+    }
+
+    /// Finds a place for a new frame of `len` bytes. The spare to begin a new segment with, if the
+    /// frame needs one.
+    fn place(&mut self, len: u64) -> Option<Spare> {
+        if len <= self.left {
+            return None;
+        }
+        let spare = self.take_spare(len)?;
+        self.left = spare.capacity();
+        Some(spare)
+    }
+
+    fn take_spare(&mut self, len: u64) -> Option<Spare> {
+        let index = self
+            .ready
+            .iter()
+            .position(|spare| len <= spare.capacity())?;
+        let spare = self.ready.remove(index)?;
+        self.ready_bytes -= spare.capacity();
+        Some(spare)
+    }
+
+    fn open_len(&self) -> u64 {
+        self.open
+            .as_ref()
+            .map_or(0, |open| (self.bytes.len() - open.start) as u64)
+    }
+
+    fn close(&mut self) {
+        let len = self.open_len();
+        if let Some(Open {
+            start,
+            records,
+            roll,
+        }) = self.open.take()
+        {
+            self.left -= len;
+            let range = start..self.bytes.len();
+            self.closed.push(Placed {
+                range,
+                kind: Kind::Batch,
+                records,
+                roll,
+            });
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! The log, from outside: on the real disk, and on one that fails in every way it can.
+//!
+//! Whatever concerns failures runs without threads, so that a run is a function of its seeds.
+//! `HEADWATER_BUDGET=10` runs ten times as many seeds.
+
+#![expect(clippy::unwrap_used, reason = "the helpers of tests are tests, too")]
+
+mod io;
+mod support;
