@@ -86,9 +86,7 @@ impl Config {
             config.load_named(&file)?;
         }
         for option in options(args)? {
-            let wrong = |wrong| option.wrong(wrong);
-            let words: Vec<&str> = option.words.iter().map(String::as_str).collect();
-            config.apply(&option.name, &words).map_err(wrong)?;
+            config.obey(&option, INCLUDE_DEPTH_MAX, |wrong| option.wrong(wrong))?;
         }
         Ok(config)
     }
@@ -109,17 +107,12 @@ impl Config {
         self.load_text(path, &text, INCLUDE_DEPTH_MAX)
     }
 
-    fn load_file(&mut self, path: &Path, depth_left: usize) -> Result<(), ConfigError> {
+    fn load_file(&self, path: &Path, depth_left: usize) -> Result<(), ConfigError> {
         let text = std::fs::read(path).map_err(|error| unreadable(path, error))?;
         self.load_text(path, &text, depth_left)
     }
 
-    fn load_text(
-        &mut self,
-        path: &Path,
-        text: &[u8],
-        depth_left: usize,
-    ) -> Result<(), ConfigError> {
+    fn load_text(&self, path: &Path, text: &[u8], depth_left: usize) -> Result<(), ConfigError> {
         for (index, line) in text.split(|&byte| byte == b'\n').enumerate() {
             let wrong = |wrong| ConfigError {
                 place: Place::Line {
@@ -129,23 +122,32 @@ impl Config {
                 },
                 wrong,
             };
-            match Statement::parse(line).map_err(wrong)? {
-                None => {}
-                Some(Statement { name, words }) if name == "include" => {
-                    for pattern in &words {
-                        if depth_left == 0 {
-                            return Err(wrong(Wrong::IncludeTooDeep));
-                        }
-                        let files = included(pattern);
-                        for file in files.map_err(|error| wrong(Wrong::Unreadable(error)))? {
-                            self.load_file(&file, depth_left - 1)?;
-                        }
-                    }
-                }
-                Some(Statement { name, words }) => {
-                    let words: Vec<&str> = words.iter().map(String::as_str).collect();
-                    self.apply(&name, &words).map_err(wrong)?;
-                }
+            if let Some(statement) = Statement::parse(line).map_err(wrong)? {
+                self.obey(&statement, depth_left, wrong)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Sets a directive, or includes files. `place` says where a fault of the statement is; one in
+    /// an included file has a place of its own.
+    fn obey(
+        &self,
+        statement: &Statement,
+        depth_left: usize,
+        place: impl Fn(Wrong) -> ConfigError,
+    ) -> Result<(), ConfigError> {
+        let Statement { name, words } = statement;
+        if name != "include" {
+            let words: Vec<&str> = words.iter().map(String::as_str).collect();
+            return self.apply(name, &words).map_err(place);
+        }
+        if depth_left == 0 {
+            return Err(place(Wrong::IncludeTooDeep));
+        }
+        for pattern in words {
+            for file in included(pattern).map_err(|error| place(Wrong::Unreadable(error)))? {
+                self.load_file(&file, depth_left - 1)?;
             }
         }
         Ok(())
@@ -166,11 +168,11 @@ impl Config {
     }
 }
 
-/// A line of a file that says something.
+/// A line of a file that says something, or one `--directive word ...`.
 pub(super) struct Statement {
     /// In small letters.
-    pub(super) name: String,
-    pub(super) words: Vec<String>,
+    name: String,
+    words: Vec<String>,
 }
 
 impl Statement {
@@ -192,24 +194,8 @@ impl Statement {
         }))
     }
 
-    /// The name of a line that [`Config::load`] has accepted; `None` where it names nothing.
-    pub(super) fn name_of(line: &str) -> Option<String> {
-        Self::parse(line.as_bytes())
-            .ok()
-            .flatten()
-            .map(|statement| statement.name)
-    }
-}
-
-/// One `--directive word ...`.
-struct CommandLineOption {
-    /// In small letters.
-    name: String,
-    words: Vec<String>,
-}
-
-impl CommandLineOption {
-    fn parse(argument: &str) -> Option<Self> {
+    /// What `--directive`, `--directive=word` or `--directive word` in one argument begins.
+    fn begun_by(argument: &str) -> Option<Self> {
         let option = argument.strip_prefix("--")?;
         let ends_name = |letter: char| letter == '=' || letter.is_ascii_whitespace();
         let (name, words) = match option.split_once(ends_name) {
@@ -222,6 +208,7 @@ impl CommandLineOption {
         })
     }
 
+    /// What is wrong with an option.
     fn wrong(&self, wrong: Wrong) -> ConfigError {
         let words = self.words.iter().map(|word| format!(" {word:?}"));
         let argument = printable(&format!("--{}{}", self.name, words.collect::<String>()));
@@ -230,11 +217,19 @@ impl CommandLineOption {
             wrong,
         }
     }
+
+    /// The name of a line that [`Config::load`] has accepted; `None` where it names nothing.
+    pub(super) fn name_of(line: &str) -> Option<String> {
+        Self::parse(line.as_bytes())
+            .ok()
+            .flatten()
+            .map(|statement| statement.name)
+    }
 }
 
 /// The options that the arguments behind the file make.
-fn options(args: impl Iterator<Item = OsString>) -> Result<Vec<CommandLineOption>, ConfigError> {
-    let mut options: Vec<CommandLineOption> = Vec::new();
+fn options(args: impl Iterator<Item = OsString>) -> Result<Vec<Statement>, ConfigError> {
+    let mut options: Vec<Statement> = Vec::new();
     for argument in args {
         let argument = argument.into_string().map_err(|argument| ConfigError {
             place: Place::CommandLine {
@@ -242,7 +237,7 @@ fn options(args: impl Iterator<Item = OsString>) -> Result<Vec<CommandLineOption
             },
             wrong: Wrong::NotUtf8,
         })?;
-        match (options.last_mut(), CommandLineOption::parse(&argument)) {
+        match (options.last_mut(), Statement::begun_by(&argument)) {
             (Some(last), Some(_)) if last.words.is_empty() && last.name != "save" => {
                 last.words.push(argument);
             }

@@ -40,7 +40,13 @@ fn load_text(text: &str, args: &[&str]) -> Result<Config, String> {
     let here = dir.path().to_str().unwrap();
     std::fs::write(dir.path().join("main"), text.replace("DIR", here)).unwrap();
     let file = format!("{here}/main");
-    load(&[&[file.as_str()], args].concat()).map_err(|error| error.replace(here, "DIR"))
+    let args: Vec<_> = args.iter().map(|arg| arg.replace("DIR", here)).collect();
+    let args = [&file]
+        .into_iter()
+        .chain(&args)
+        .map(String::as_str)
+        .collect::<Vec<_>>();
+    load(&args).map_err(|error| error.replace(here, "DIR"))
 }
 
 #[test]
@@ -364,7 +370,7 @@ fn a_wrong_command_line_is_refused_in_one_line() {
         ),
         (
             &["--include", "x"],
-            "command line: --include \"x\": unknown directive",
+            "x: cannot be read: No such file or directory (os error 2)",
         ),
         (
             &["--dir", "a\nb"],
