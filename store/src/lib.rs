@@ -13,10 +13,16 @@ pub mod lsn;
 pub mod map;
 pub mod record;
 pub mod state;
+pub mod store;
 
+pub use disk::RealDisk;
+pub use error::{AppendError, OpenError, Poisoned};
 pub use id::{StreamId, StreamNo};
+pub use log::{Growth, Log, LogOptions, LogStats, SyncPolicy};
+pub use lsn::Lsn;
 pub use record::{Change, Claim, Claims, Fields, Ids, KeyspaceChange, Record};
 pub use state::{
     Consumer, ConsumerNo, Entry, Group, IdRule, NextIdError, NodeLimits, NodePlace, Pending,
     PendingEntry, Place, Stream, Trim, TrimBy, TrimPoint,
 };
+pub use store::{Access, EventKind, KeyEvent, Store, StoreOptions, StreamMut};

@@ -7,7 +7,7 @@
 //!  expiring: (time, number), soonest first
 //! ```
 //!
-//! [`State::apply`] is the one way to change it: live commands, a restart and (some day) a replica
+//! `State::apply` is the one way to change it: live commands, a restart and (some day) a replica
 //! give it the same records and arrive at the same state. Commands reach the state through an
 //! [`Access`](crate::Access), which puts every change into the log first.
 //!
@@ -16,7 +16,7 @@
 //! * A stream has one key, in one database: `homes`, `cells` and `numbers` agree.
 //! * `expiring` holds the streams that expire, at the time that their cell says.
 //! * `next` is greater than every stream number ever given.
-//! * Two states that have applied the same records are equal ([`State::dump`]).
+//! * Two states that have applied the same records are equal (`State::dump`).
 
 mod entries;
 mod group;
@@ -118,7 +118,7 @@ impl State {
             databases: std::iter::repeat_with(Database::default)
                 .take(256)
                 .collect(),
-            order: std::array::from_fn(|place| place.to_le_bytes()[0]),
+            order: std::array::from_fn(|place| u8::try_from(place).expect("there are 256")),
             homes: HashMap::default(),
             expiring: BTreeSet::new(),
             next: StreamNo::FIRST,
@@ -198,9 +198,8 @@ impl State {
     /// The database and key of a stream.
     pub(crate) fn home(&self, stream: StreamNo) -> Option<(u8, &Arc<[u8]>)> {
         let home = self.homes.get(&stream)?;
-        let db = self.order.iter().position(|&place| place == home.place);
-        let db = db.expect("order is a permutation").to_le_bytes()[0];
-        Some((db, &home.key))
+        let db = (0..=u8::MAX).find(|&db| self.order[usize::from(db)] == home.place);
+        Some((db.expect("order is a permutation"), &home.key))
     }
 
     /// Makes the change that the log holds from `at` to `end`.

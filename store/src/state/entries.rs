@@ -13,9 +13,11 @@
 //! # Invariants
 //!
 //! * IDs ascend, over all nodes.
-//! * The slots of a node from `head` on begin and end with a live one: a node without live entries
-//!   does not exist, and the first and last live ID of a node are found at once.
-//! * `node.first` is the ID that opened the node; it stays when that entry is gone.
+//! * The slots of a node from `head` on begin and end with a live one.
+//! * Only the first node can be without live entries, and only trimming leaves it so (as in Redis,
+//!   where a node goes when its last entry is below the ID to keep, deleted or not).
+//! * `node.first` and `node.last` are the first and last ID ever in the node; they stay when those
+//!   entries are gone.
 //! * `len` is the number of live slots.
 
 use std::collections::VecDeque;
@@ -86,6 +88,7 @@ impl Slot {
 #[derive(Clone, Debug)]
 struct Node {
     first: StreamId,
+    last: StreamId,
     /// Size of the listpack without the elements that hold the two counts.
     bytes: u64,
     /// Identifies the field names of the entry that opened the node.
@@ -105,14 +108,6 @@ impl Node {
         &self.slots[self.head..]
     }
 
-    fn first_live(&self) -> StreamId {
-        self.slots[self.head].id
-    }
-
-    fn last_live(&self) -> StreamId {
-        self.slots.last().expect("a node has a live entry").id
-    }
-
     fn listpack_bytes(&self) -> u64 {
         self.bytes + integer_bytes(self.live.into()) + integer_bytes(self.deleted.into())
     }
@@ -125,9 +120,9 @@ impl Node {
         self.restore_ends();
     }
 
-    /// Deletes every live slot up to `through`. The node has live entries after that.
+    /// Deletes every live slot up to `through`, and says how many there were.
     fn delete_through(&mut self, through: StreamId) -> u64 {
-        let end = self.slots.partition_point(|slot| slot.id <= through);
+        let end = self.head + self.slots().partition_point(|slot| slot.id <= through);
         let count = self.slots[self.head..end]
             .iter()
             .filter(|slot| slot.live())
@@ -142,6 +137,8 @@ impl Node {
 
     fn restore_ends(&mut self) {
         if self.live == 0 {
+            self.slots.clear();
+            self.head = 0;
             return;
         }
         while !self.slots[self.slots.len() - 1].live() {
@@ -175,14 +172,13 @@ impl Entries {
     }
 
     pub(super) fn first(&self) -> Option<Entry> {
-        self.nodes.front().map(|node| node.slots[node.head].entry())
+        let mut nodes = self.nodes.iter();
+        nodes.find_map(|node| node.slots().first().map(Slot::entry))
     }
 
     pub(super) fn last(&self) -> Option<Entry> {
-        self.nodes
-            .back()
-            .and_then(|node| node.slots.last())
-            .map(Slot::entry)
+        let node = self.nodes.back()?;
+        node.slots().last().map(Slot::entry)
     }
 
     pub(super) fn get(&self, id: StreamId) -> Option<Entry> {
@@ -192,10 +188,14 @@ impl Entries {
 
     /// The node and slot of a live entry.
     fn find(&self, id: StreamId) -> Option<(usize, usize)> {
-        let node = self.node_of(id)?;
-        let slots = &self.nodes[node].slots;
-        let slot = slots.binary_search_by_key(&id, |slot| slot.id).ok()?;
-        slots[slot].live().then_some((node, slot))
+        let index = self.node_of(id)?;
+        let node = &self.nodes[index];
+        let slot = node
+            .slots()
+            .binary_search_by_key(&id, |slot| slot.id)
+            .ok()?;
+        let slot = node.head + slot;
+        node.slots[slot].live().then_some((index, slot))
     }
 
     /// The only node that can hold `id`.
@@ -267,6 +267,7 @@ impl Entries {
                 .map_or(0, |node| node.slots.len().min(128));
             let mut node = Node {
                 first: entry.id,
+                last: entry.id,
                 bytes: place.node_bytes.into(),
                 names: names(),
                 live: 1,
@@ -284,6 +285,7 @@ impl Entries {
             .expect("an entry that opens no node follows one");
         node.bytes += u64::from(place.node_bytes);
         node.live += 1;
+        node.last = entry.id;
         node.slots.push(slot);
     }
 
@@ -303,12 +305,10 @@ impl Entries {
     /// Deletes every entry up to `through`, and says how many there were.
     pub(super) fn delete_through(&mut self, through: StreamId) -> u64 {
         let before = self.len;
-        while let Some(node) = self.nodes.pop_front_if(|node| node.last_live() <= through) {
+        while let Some(node) = self.nodes.pop_front_if(|node| node.last <= through) {
             self.len -= u64::from(node.live);
         }
-        if let Some(node) = self.nodes.front_mut()
-            && node.first_live() <= through
-        {
+        if let Some(node) = self.nodes.front_mut() {
             self.len -= node.delete_through(through);
         }
         before - self.len
@@ -329,8 +329,8 @@ impl<'a> NodeView<'a> {
         self.0.first
     }
 
-    pub(super) fn last_live(self) -> StreamId {
-        self.0.last_live()
+    pub(super) fn last(self) -> StreamId {
+        self.0.last
     }
 
     pub(super) fn live(self) -> u64 {

@@ -506,10 +506,10 @@ impl Stream {
         writeln!(out, "  entries_added {entries_added}")?;
         for node in self.entries.nodes() {
             let (live, deleted, bytes) = (node.live(), node.deleted(), node.listpack_bytes());
+            let (first, last) = (node.first(), node.last());
             writeln!(
                 out,
-                "  node {} live {live} deleted {deleted} bytes {bytes}",
-                node.first()
+                "  node {first} {last} live {live} deleted {deleted} bytes {bytes}"
             )?;
         }
         for entry in self.range(StreamId::MIN, StreamId::MAX) {

@@ -5,8 +5,8 @@
 //!
 //! 1. With a length to keep: stop when it is reached.
 //! 2. With a limit: stop before a node that would exceed it.
-//! 3. A node goes as a whole if the length stays at least the one to keep, or if its last entry is
-//!    below the ID to keep.
+//! 3. A node goes as a whole if the length stays at least the one to keep, or if its last entry,
+//!    deleted or not, is below the ID to keep.
 //! 4. Otherwise, approximate trimming stops; exact trimming takes single entries off the node's
 //!    front, and stops.
 
@@ -38,7 +38,7 @@ pub struct Trim {
 /// The result of a decision to trim: [`Change::Trimmed`](crate::Change::Trimmed) makes it so.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 pub struct TrimPoint {
-    /// The last entry to go.
+    /// Entries up to and including this ID go.
     pub through: StreamId,
     /// How many entries go.
     pub removed: u64,
@@ -75,7 +75,7 @@ pub(super) fn trim_point(
         let node = nodes.next()?;
         let joins = joins.filter(|_| nodes.peek().is_none());
         let live = node.live() + u64::from(joins.is_some());
-        let last = joins.unwrap_or(node.last_live());
+        let last = joins.unwrap_or(node.last());
         Some(walk.node(live, last, node.ids().chain(joins)))
     });
     let stopped = { walked }.any(|step| step.is_break());

@@ -210,7 +210,7 @@ impl<'s> Access<'s> {
     /// where the last ends.
     fn append<'r>(
         &self,
-        records: impl Iterator<Item = Record<'r>> + Clone,
+        records: &(impl Iterator<Item = Record<'r>> + Clone),
         places: &mut Vec<Lsn>,
     ) -> Result<Lsn, AppendError> {
         places.clear();
@@ -243,7 +243,7 @@ impl<'s> Access<'s> {
         );
         let mut places = self.places.take();
         let records = changes.iter().map(|&change| Record::Keyspace(change));
-        let end = self.append(records.clone(), &mut places)?;
+        let end = self.append(&records, &mut places)?;
         for ((&at, record), change) in places.iter().zip(records).zip(changes) {
             if self.store.watching() {
                 event::of_keyspace_change(self.state(), change, &mut self.events.borrow_mut());
@@ -573,7 +573,7 @@ impl Door for Access<'_> {
             stream: number,
             change,
         };
-        let end = self.append(changes.iter().map(record), &mut places)?;
+        let end = self.append(&changes.iter().map(record), &mut places)?;
         for (&at, change) in places.iter().zip(changes) {
             stream.apply(at, change);
         }
