@@ -8,7 +8,7 @@ use crate::reply::Reply;
 
 /// How long a reply may take before the server counts as silent. Generous, because a machine that
 /// runs a test suite is busy; a conversation never waits this long when all is well.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What came instead of bytes, or the reply itself.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -122,10 +122,12 @@ impl Comparison {
         if let Some(only) = &self.only {
             reply = pick(&reply, only);
         }
-        if self.sorted
-            && let Reply::Array(all) | Reply::Set(all) = &mut reply
-        {
-            all.sort_by_key(ToString::to_string);
+        match &mut reply {
+            Reply::Array(all) | Reply::Set(all) if self.sorted => {
+                all.sort_by_key(ToString::to_string);
+            }
+            Reply::Map(map) if self.sorted => map.sort_by_key(|(key, _)| key.to_string()),
+            _ => {}
         }
         reply
     }
@@ -243,17 +245,26 @@ fn pick(reply: &Reply, only: &[String]) -> Reply {
         for line in text.split(|&byte| byte == b'\n') {
             let line = line.strip_suffix(b"\r").unwrap_or(line);
             let mut row = Vec::new();
-            let mut field = |separator: u8, text: &[u8]| {
-                let Some(at) = text.iter().position(|&byte| byte == separator) else {
-                    return;
-                };
-                if let Some(name) = wanted(&text[..at]) {
-                    row.push(shown(name, &text[at + 1..].escape_ascii()));
+            let mut field = |prefix: &[u8], name: &[u8], value: &[u8]| {
+                if let Some(name) = wanted(&[prefix, name].concat()) {
+                    row.push(shown(name, &value.escape_ascii()));
                 }
             };
-            field(b':', line);
-            for word in line.split(|&byte| byte == b' ') {
-                field(b'=', word);
+            if let Some((name, value)) = split_once(line, b':') {
+                field(b"", name, value);
+                // db0:keys=1,expires=0 has the fields db0.keys and db0.expires.
+                for (part, value) in value
+                    .split(|&b| b == b',')
+                    .filter_map(|f| split_once(f, b'='))
+                {
+                    field(&[name, b"."].concat(), part, value);
+                }
+            }
+            for (name, value) in line
+                .split(|&b| b == b' ')
+                .filter_map(|f| split_once(f, b'='))
+            {
+                field(b"", name, value);
             }
             if !row.is_empty() {
                 picked.push(Reply::Array(row));
@@ -269,6 +280,11 @@ fn pick(reply: &Reply, only: &[String]) -> Reply {
         return reply.clone();
     }
     Reply::Array(picked)
+}
+
+fn split_once(text: &[u8], separator: u8) -> Option<(&[u8], &[u8])> {
+    let at = text.iter().position(|&byte| byte == separator)?;
+    Some((&text[..at], &text[at + 1..]))
 }
 
 /// The way from the top of a reply to where the walk is.

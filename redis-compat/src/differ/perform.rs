@@ -300,10 +300,9 @@ impl Talk<'_> {
         for &at in &keep.path {
             let next = match part {
                 Reply::Array(all) | Reply::Push(all) | Reply::Set(all) => all.get_mut(at),
-                Reply::Map(map) => {
-                    map.get_mut(at / 2)
-                        .map(|(key, value)| if at % 2 == 0 { key } else { value })
-                }
+                Reply::Map(map) => map
+                    .get_mut(at / 2)
+                    .map(|(key, value)| if at % 2 == 0 { key } else { value }),
                 _ => None,
             };
             match next {

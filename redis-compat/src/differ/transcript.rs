@@ -23,7 +23,7 @@
 //!  !mask idle [0][*][1]               compare only the types of these: named fields, or places
 //!  !about 50 idle                     these may differ by so much
 //!  !only role ~run_id                 of a map or an INFO text, compare these fields; with ~ only
-//!                                     whether they are there
+//!                                     whether they are there; db0.keys is keys in db0:keys=1,expires=0
 //!  !sorted                            the order of the elements is free
 //!  !differs WHY                       do not compare: the difference is meant
 //!
