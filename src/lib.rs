@@ -1,1 +1,33 @@
-//! Headwater.
+//! Headwater: durable streams over the Redis protocol.
+//!
+//! ```text
+//!  listener > connection > execute > command/* > args, spec, refusal
+//!                  |          |          |
+//!                  |          |          v
+//!                  |          |    store (log, state)          resp (requests, replies)
+//!                  v          v
+//!              session    waiters, pause, stats, clients, config, clock
+//! ```
+//!
+//! ARCHITECTURE.md is the way in.
+
+#![forbid(unsafe_code)]
+
+mod clients;
+mod clock;
+mod command;
+mod config;
+mod connection;
+mod execute;
+mod expiry;
+mod glob;
+mod listener;
+mod pause;
+mod refusal;
+mod server;
+mod session;
+mod start;
+mod stats;
+mod waiters;
+
+pub use start::main;

@@ -1,3 +1,7 @@
-//! The `headwater` program.
+//! The `headwater` program: arguments in, exit code out.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    headwater::main()
+}

@@ -1,0 +1,111 @@
+//! `XADD key [NOMKSTREAM] [MAXLEN | MINID [= | ~] threshold [LIMIT count]] * | id field value
+//! [field value ...]`: appends an entry.
+//!
+//! * An ID is greater than every ID the stream ever had, even if that entry is deleted.
+//! * The new entry itself may be trimmed away (`MAXLEN 0`); its ID is returned all the same.
+//! * The fields go into the log as they came: their RESP bytes are copied once.
+
+use headwater_store::{Change, Fields, IdRule, NextIdError, StreamId, TrimPoint};
+
+use crate::command::stream::trim::{self, TrimOptions};
+use crate::command::{Access, Arg, Args, Body, Cx, Group, Halt, KeyUse, Outcome, Spec, Traits};
+use crate::refusal::Refusal;
+
+pub(crate) static XADD: Spec = Spec {
+    name: "xadd",
+    summary: "Appends a new entry to a stream. Creates the key if it doesn't exist.",
+    since: "5.0.0",
+    complexity: "O(1) when adding a new entry, O(N) when trimming where N being the number of \
+                 entries evicted.",
+    group: Group::Stream,
+    access: Access::Write,
+    traits: Traits::DENY_OOM.and(Traits::FAST),
+    tips: &["nondeterministic_output"],
+    args: &[
+        Arg::key("key", KeyUse::UPDATE),
+        Arg::flag("nomkstream", "NOMKSTREAM")
+            .since("6.2.0")
+            .optional(),
+        Arg::block("trim", trim::ARGS).optional(),
+        Arg::one_of(
+            "id-selector",
+            &[Arg::flag("auto-id", "*"), Arg::string("id")],
+        ),
+        Arg::block("data", &[Arg::string("field"), Arg::string("value")]).many(),
+    ],
+    body: Body::Run(run),
+};
+
+fn run(cx: &mut Cx<'_>, args: &mut Args<'_>) -> Result<Outcome, Halt> {
+    let key = args.word()?;
+    let mut trim = TrimOptions::default();
+    let mut creates = true;
+    let rule = loop {
+        if args.eat("NOMKSTREAM") {
+            creates = false;
+        } else if !trim.eat(args)? {
+            break id_rule(args.word()?)?;
+        }
+    };
+    let trim = trim.resolve(cx)?;
+    let words = args.left();
+    if words == 0 || words % 2 != 0 {
+        return Err(Refusal::WrongArity {
+            command: "xadd".into(),
+        }
+        .into());
+    }
+    if rule == IdRule::Exact(StreamId::MIN) {
+        return Err(
+            Refusal::Command("ERR The ID specified in XADD must be greater than 0-0").into(),
+        );
+    }
+    if !cx.has(key) {
+        if !creates {
+            cx.out.null();
+            return Ok(Outcome::Done);
+        }
+        cx.create(key)?;
+    }
+    let words = u32::try_from(words).map_err(|_too_many| Refusal::Syntax)?;
+    let fields = Fields {
+        words,
+        resp: args.rest_raw(),
+    };
+    let limits = cx.node_limits();
+    let now = cx.now;
+    let Some(mut stream) = cx.data.access.stream(cx.data.db, key, now) else {
+        unreachable!("the stream was there or was created")
+    };
+    let id = stream.next_id(rule, now).map_err(|error| match error {
+        NextIdError::NotGreater => Refusal::Command(
+            "ERR The ID specified in XADD is equal or smaller than the target stream top item",
+        ),
+        NextIdError::Exhausted => Refusal::Command(
+            "ERR The stream has exhausted the last possible ID, unable to add more items",
+        ),
+    })?;
+    let added = stream.entry_added(id, fields, limits);
+    match trim.and_then(|trim| stream.trim_point_after(&added, &trim)) {
+        None => stream.commit(&[added])?,
+        Some(TrimPoint { through, .. }) => stream.commit(&[added, Change::Trimmed { through }])?,
+    }
+    drop(stream);
+    cx.write_id(id);
+    Ok(Outcome::Done)
+}
+
+/// `*`, `<ms>-*` or an ID.
+fn id_rule(word: &[u8]) -> Result<IdRule, Refusal> {
+    if word == b"*" {
+        return Ok(IdRule::Auto);
+    }
+    if let Some(ms) = word.strip_suffix(b"-*") {
+        return StreamId::parse_part(ms)
+            .map(IdRule::AutoSeq)
+            .ok_or(Refusal::InvalidId);
+    }
+    StreamId::parse(word, 0)
+        .map(IdRule::Exact)
+        .ok_or(Refusal::InvalidId)
+}

@@ -1,0 +1,41 @@
+//! `XDEL key id [id ...]`: deletes entries.
+//!
+//! * What is pending stays pending; a claim or a read of it finds the entry gone.
+//! * The stream stays when it becomes empty, and its last ID does not go back.
+
+use headwater_store::{Change, Ids};
+
+use crate::command::{Access, Arg, Args, Body, Cx, Group, Halt, KeyUse, Outcome, Spec, Traits};
+
+pub(crate) static XDEL: Spec = Spec {
+    name: "xdel",
+    summary: "Deletes entries from a stream and returns how many there were.",
+    since: "5.0.0",
+    complexity: "O(1) for each single item to delete in the stream, regardless of the stream size.",
+    group: Group::Stream,
+    access: Access::Write,
+    traits: Traits::FAST,
+    tips: &[],
+    args: &[Arg::key("key", KeyUse::DELETE), Arg::string("id").many()],
+    body: Body::Run(run),
+};
+
+fn run(cx: &mut Cx<'_>, args: &mut Args<'_>) -> Result<Outcome, Halt> {
+    let deleted = match cx.stream(args.word()?) {
+        Some(mut stream) => {
+            let mut ids = args.ids()?;
+            ids.sort_unstable();
+            ids.dedup();
+            ids.retain(|&id| stream.get(id).is_some());
+            if !ids.is_empty() {
+                stream.commit(&[Change::EntriesDeleted {
+                    ids: Ids::from(&ids),
+                }])?;
+            }
+            ids.len()
+        }
+        None => 0,
+    };
+    cx.out.int(deleted as i64);
+    Ok(Outcome::Done)
+}

@@ -1,0 +1,301 @@
+//! `XREADGROUP GROUP group consumer [COUNT count] [BLOCK milliseconds] [NOACK] STREAMS key
+//! [key ...] id [id ...]`: entries on behalf of a consumer group.
+//!
+//! * `>` delivers what no consumer of the group has had yet, and makes it pending for this one
+//!   unless NOACK is given. The delivery is one small record in the log, however many entries.
+//! * Any other ID reads this consumer's own pending entries behind that ID again; it never waits.
+//!   An entry that was deleted meanwhile has a null in place of its fields.
+//! * The consumer is created when it is first named, even if there is nothing to read.
+
+use std::sync::Arc;
+
+use headwater_store::{Change, Entry, StreamId};
+
+use crate::command::stream::claim::note_seen;
+use crate::command::stream::read::{BLOCK, COUNT, ReadOptions, Reader, STREAMS};
+use crate::command::stream::xrange::collect;
+use crate::command::{
+    Access, Arg, Args, Body, Cx, Data, Group, Halt, Outcome, Park, Served, Spec, Traits,
+};
+use crate::refusal::Refusal;
+
+pub(crate) static XREADGROUP: Spec = Spec {
+    name: "xreadgroup",
+    summary: "Returns new or own pending entries of several streams to a consumer of a group. \
+              Waits for one if asked to.",
+    since: "5.0.0",
+    complexity: "For each stream mentioned: O(M) with M being the number of elements returned. \
+                 If M is constant (e.g. always asking for the first 10 elements with COUNT), you \
+                 can consider it O(1). On the other side when XREADGROUP blocks, XADD will pay \
+                 the O(N) time in order to serve the N clients blocked on the stream getting new \
+                 data.",
+    group: Group::Stream,
+    access: Access::Write,
+    traits: Traits::BLOCKING,
+    tips: &[],
+    args: &[
+        Arg::block(
+            "group-block",
+            &[Arg::string("group"), Arg::string("consumer")],
+        )
+        .token("GROUP"),
+        COUNT,
+        BLOCK,
+        Arg::flag("noack", "NOACK").optional(),
+        STREAMS,
+    ],
+    body: Body::Run(run),
+};
+
+/// The whole command with its words owned by `B`: borrowed while it runs, boxed while it waits.
+struct Reads<B> {
+    group: B,
+    consumer: B,
+    count: Option<u64>,
+    pending: bool,
+    streams: Vec<(B, From)>,
+}
+
+/// Which entries of a stream.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum From {
+    /// `>`: not delivered to this group yet.
+    New,
+    /// Pending for this consumer, behind an ID.
+    Pending(StreamId),
+}
+
+fn run(cx: &mut Cx<'_>, args: &mut Args<'_>) -> Result<Outcome, Halt> {
+    let options = ReadOptions::parse(args, Reader::Group)?;
+    let Some((group, consumer)) = options.group else {
+        unreachable!("a group is required when the options are read")
+    };
+    let mut streams = Vec::with_capacity(options.streams.len());
+    for &(key, id) in &options.streams {
+        require_group(cx, key, group)?;
+        streams.push((key, parse_id(id)?));
+    }
+    let (count, pending) = (options.count, !options.no_ack);
+    let reads = Reads {
+        group,
+        consumer,
+        count,
+        pending,
+        streams,
+    };
+    if reads.serve(cx)? == Served::Yes {
+        return Ok(Outcome::Done);
+    }
+    let Some(timeout_ms) = options.block_ms.filter(|_| !cx.in_exec) else {
+        cx.out.null_array();
+        return Ok(Outcome::Done);
+    };
+    Ok(Outcome::Park(reads.to_boxed().park(timeout_ms)))
+}
+
+fn parse_id(id: &[u8]) -> Result<From, Refusal> {
+    match id {
+        b">" => Ok(From::New),
+        b"$" | b"+" => Err(Refusal::quoting(format_args!(
+            "ERR The {0} ID is meaningless in the context of XREADGROUP: you want to read the \
+             history of this consumer by specifying a proper ID, or use the > ID to get new \
+             messages. The {0} ID would just return an empty result set.",
+            String::from_utf8_lossy(id)
+        ))),
+        id => match StreamId::parse(id, 0).ok_or(Refusal::InvalidId)? {
+            // Redis writes `>` as this ID inside, and so this ID means `>`.
+            StreamId::MAX => Ok(From::New),
+            id => Ok(From::Pending(id)),
+        },
+    }
+}
+
+fn require_group(data: &Data<'_>, key: &[u8], group: &[u8]) -> Result<(), Refusal> {
+    let known = data
+        .stream(key)
+        .is_some_and(|stream| stream.group(group).is_some());
+    if known {
+        Ok(())
+    } else {
+        Err(no_group(key, group))
+    }
+}
+
+fn no_group(key: &[u8], group: &[u8]) -> Refusal {
+    let during = " in XREADGROUP with GROUP option";
+    Refusal::NoGroup {
+        key: key.into(),
+        group: group.into(),
+        during,
+    }
+}
+
+/// What one stream had.
+enum Found {
+    New(Vec<Entry>),
+    /// `None` where the entry itself is gone.
+    Pending(Vec<(StreamId, Option<Entry>)>),
+}
+
+impl<B: AsRef<[u8]>> Reads<B> {
+    /// Delivers and writes what there is.
+    fn serve(&self, data: &mut Data<'_>) -> Result<Served, Halt> {
+        for (key, _) in &self.streams {
+            require_group(data, key.as_ref(), self.group.as_ref())?;
+        }
+        let mut found: Vec<(&[u8], Found)> = Vec::new();
+        for (key, from) in &self.streams {
+            let key = key.as_ref();
+            match from {
+                From::New => {
+                    let entries = self.deliver(data, key)?;
+                    if !entries.is_empty() {
+                        found.push((key, Found::New(entries)));
+                    }
+                }
+                From::Pending(after) => {
+                    found.push((key, Found::Pending(self.redeliver(data, key, *after)?)));
+                }
+            }
+        }
+        if found.is_empty() {
+            return Ok(Served::NotYet);
+        }
+        data.begin_streams(found.len());
+        for (key, found) in &found {
+            data.begin_stream(key);
+            match found {
+                Found::New(entries) => data.write_entries(entries),
+                Found::Pending(entries) => write_pending(data, entries),
+            }
+        }
+        Ok(Served::Yes)
+    }
+
+    /// Delivers new entries of one stream.
+    fn deliver(&self, data: &Data<'_>, key: &[u8]) -> Result<Vec<Entry>, Halt> {
+        let (name, consumer, at) = (self.group.as_ref(), self.consumer.as_ref(), data.now);
+        let mut stream = data.stream(key).ok_or_else(|| no_group(key, name))?;
+        let group = stream.group(name).ok_or_else(|| no_group(key, name))?;
+        let created = group.consumer(consumer).is_none();
+        let entries = match group.last_delivered().next() {
+            Some(from) if from <= stream.last_id() => {
+                collect(stream.range(from, StreamId::MAX), self.count)
+            }
+            _ => Vec::new(),
+        };
+        let creation = Change::ConsumerCreated {
+            group: name,
+            consumer,
+            at,
+        };
+        if let Some(last) = entries.last() {
+            let delivery = Change::Delivered {
+                group: name,
+                consumer,
+                last: last.id,
+                count: entries.len() as u64,
+                at,
+                pending: self.pending,
+            };
+            if created {
+                stream.commit(&[creation, delivery])?;
+            } else {
+                stream.commit(&[delivery])?;
+            }
+        } else if created {
+            stream.commit(&[creation])?;
+        }
+        note_seen(&stream, name, consumer, at);
+        Ok(entries)
+    }
+
+    /// Reads this consumer's pending entries of one stream again.
+    fn redeliver(
+        &self,
+        data: &Data<'_>,
+        key: &[u8],
+        after: StreamId,
+    ) -> Result<Vec<(StreamId, Option<Entry>)>, Halt> {
+        let (name, consumer, at) = (self.group.as_ref(), self.consumer.as_ref(), data.now);
+        let mut stream = data.stream(key).ok_or_else(|| no_group(key, name))?;
+        let group = stream.group(name).ok_or_else(|| no_group(key, name))?;
+        let Some(number) = group.consumer(consumer).map(|consumer| consumer.number()) else {
+            stream.commit(&[Change::ConsumerCreated {
+                group: name,
+                consumer,
+                at,
+            }])?;
+            return Ok(Vec::new());
+        };
+        let most = self
+            .count
+            .and_then(|count| usize::try_from(count).ok())
+            .unwrap_or(usize::MAX);
+        let entries: Vec<(StreamId, Option<Entry>)> = group
+            .pending()
+            .of_consumer(number, after)
+            .take(most)
+            .map(|pending| (pending.id, stream.get(pending.id)))
+            .collect();
+        if entries.iter().any(|(_, entry)| entry.is_some()) {
+            let count = entries.len() as u64;
+            stream.commit(&[Change::Redelivered {
+                group: name,
+                consumer,
+                after,
+                count,
+                at,
+            }])?;
+        }
+        note_seen(&stream, name, consumer, at);
+        Ok(entries)
+    }
+
+    fn to_boxed(&self) -> Reads<Box<[u8]>> {
+        Reads {
+            group: self.group.as_ref().into(),
+            consumer: self.consumer.as_ref().into(),
+            count: self.count,
+            pending: self.pending,
+            streams: self
+                .streams
+                .iter()
+                .map(|(key, from)| (key.as_ref().into(), *from))
+                .collect(),
+        }
+    }
+}
+
+impl Reads<Box<[u8]>> {
+    fn park(self, timeout_ms: u64) -> Park {
+        let mut keys: Vec<Arc<[u8]>> = self
+            .streams
+            .iter()
+            .map(|(key, _)| Arc::from(&**key))
+            .collect();
+        keys.sort_unstable();
+        keys.dedup();
+        let group = Some(self.group.clone());
+        Park {
+            keys,
+            group,
+            timeout_ms,
+            again: Box::new(move |data| self.serve(data)),
+        }
+    }
+}
+
+fn write_pending(data: &mut Data<'_>, entries: &[(StreamId, Option<Entry>)]) {
+    data.out.array(entries.len());
+    for (id, entry) in entries {
+        match entry {
+            Some(entry) => data.write_entry(entry),
+            None => {
+                data.out.array(2);
+                data.write_id(*id);
+                data.out.null_array();
+            }
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! `MULTI`, `EXEC`, `DISCARD`, `WATCH`, `UNWATCH`: several commands as one.
+//!
+//! EXEC has the keyspace to itself and is one batch of the log: after a crash all of its changes
+//! are there, or none.
+
+use headwater_resp::{OwnedRequest, Request};
+use headwater_store::Growth;
+
+use crate::command::{
+    Access, Arg, Args, Body, Command, Cx, Group, Halt, KeyUse, Outcome, Spec, Traits,
+};
+use crate::execute::{refused, run_in};
+use crate::refusal::Refusal;
+use crate::session::{Session, Transaction, Watched};
+
+/// A command that waits for EXEC.
+pub(crate) struct Queued {
+    pub(crate) command: &'static Command,
+    request: OwnedRequest,
+}
+
+impl Transaction {
+    pub(crate) fn push(&mut self, command: &'static Command, request: Request<'_>) {
+        self.bytes += request.wire_bytes();
+        self.queued.push(Queued {
+            command,
+            request: request.to_owned(),
+        });
+    }
+
+    /// Whether the transaction needs room, or may use what is kept for making room.
+    fn growth(&self) -> Growth {
+        let adds = self
+            .queued
+            .iter()
+            .any(|queued| queued.command.spec.traits.has(Traits::DENY_OOM));
+        if adds { Growth::Adds } else { Growth::Frees }
+    }
+}
+
+const TRAITS: Traits = Traits::NO_SCRIPT
+    .and(Traits::LOADING)
+    .and(Traits::STALE)
+    .and(Traits::FAST)
+    .and(Traits::ALLOW_BUSY)
+    .and(Traits::TRANSACTION)
+    .and(Traits::NOT_QUEUED);
+
+pub(crate) static MULTI: Spec = Spec {
+    name: "multi",
+    summary: "Begins a transaction.",
+    since: "1.2.0",
+    complexity: "O(1)",
+    group: Group::Transactions,
+    access: Access::Neither,
+    traits: TRAITS,
+    tips: &[],
+    args: &[],
+    body: Body::Run(multi),
+};
+
+pub(crate) static DISCARD: Spec = Spec {
+    name: "discard",
+    summary: "Gives up a transaction.",
+    since: "2.0.0",
+    complexity: "O(N), when N is the number of queued commands",
+    group: Group::Transactions,
+    access: Access::Neither,
+    traits: TRAITS,
+    tips: &[],
+    args: &[],
+    body: Body::Run(discard),
+};
+
+pub(crate) static EXEC: Spec = Spec {
+    name: "exec",
+    summary: "Executes all commands of a transaction.",
+    since: "1.2.0",
+    complexity: "Depends on commands in the transaction",
+    group: Group::Transactions,
+    access: Access::Neither,
+    traits: Traits::NO_SCRIPT
+        .and(Traits::LOADING)
+        .and(Traits::STALE)
+        .and(Traits::SKIP_SLOWLOG)
+        .and(Traits::TRANSACTION)
+        .and(Traits::NOT_QUEUED)
+        .and(Traits::ALONE),
+    tips: &[],
+    args: &[],
+    body: Body::Run(exec),
+};
+
+pub(crate) static WATCH: Spec = Spec {
+    name: "watch",
+    summary: "Makes the next EXEC conditional on keys that do not change.",
+    since: "2.2.0",
+    complexity: "O(1) for every key.",
+    group: Group::Transactions,
+    access: Access::Neither,
+    traits: TRAITS,
+    tips: &[],
+    args: &[Arg::key("key", KeyUse::READ).many()],
+    body: Body::Run(watch),
+};
+
+pub(crate) static UNWATCH: Spec = Spec {
+    name: "unwatch",
+    summary: "Forgets all watched keys.",
+    since: "2.2.0",
+    complexity: "O(1)",
+    group: Group::Transactions,
+    access: Access::Neither,
+    traits: Traits::NO_SCRIPT
+        .and(Traits::LOADING)
+        .and(Traits::STALE)
+        .and(Traits::FAST)
+        .and(Traits::ALLOW_BUSY)
+        .and(Traits::TRANSACTION),
+    tips: &[],
+    args: &[],
+    body: Body::Run(unwatch),
+};
+
+fn multi(cx: &mut Cx<'_>, _: &mut Args<'_>) -> Result<Outcome, Halt> {
+    if cx.session.transaction.is_some() {
+        return Err(Refusal::NestedMulti.into());
+    }
+    cx.session.transaction = Some(Transaction::default());
+    cx.out.simple("OK");
+    Ok(Outcome::Done)
+}
+
+fn discard(cx: &mut Cx<'_>, _: &mut Args<'_>) -> Result<Outcome, Halt> {
+    if cx.session.transaction.take().is_none() {
+        return Err(Refusal::DiscardWithoutMulti.into());
+    }
+    cx.session.watched.clear();
+    cx.out.simple("OK");
+    Ok(Outcome::Done)
+}
+
+fn exec(cx: &mut Cx<'_>, _: &mut Args<'_>) -> Result<Outcome, Halt> {
+    let transaction = cx
+        .session
+        .transaction
+        .take()
+        .ok_or(Refusal::ExecWithoutMulti)?;
+    let watched = std::mem::take(&mut cx.session.watched);
+    if transaction.refused {
+        return Err(Refusal::ExecAbort.into());
+    }
+    if !watched.iter().all(|watched| is_unchanged(cx, watched)) {
+        cx.out.null_array();
+        return Ok(Outcome::Done);
+    }
+    cx.access
+        .begin_batch(transaction.growth(), transaction.bytes as u64)?;
+    cx.in_exec = true;
+    cx.out.array(transaction.queued.len());
+    for queued in &transaction.queued {
+        let start = cx.out.len();
+        let started = cx.server.stats.started();
+        let refusal = match run_in(cx, queued.command, queued.request.as_request()) {
+            Ok(Outcome::Done) => None,
+            // Inside a transaction nothing waits.
+            Ok(Outcome::Park(_)) => {
+                cx.out.null_array();
+                None
+            }
+            Err(halt) => {
+                let refusal = refused(halt);
+                cx.out.truncate(start);
+                cx.out.error(&refusal);
+                Some(refusal)
+            }
+        };
+        cx.server
+            .stats
+            .finished(queued.command, started, refusal.as_ref());
+        // SELECT and HELLO hold for the commands behind them.
+        cx.data.db = cx.session.db;
+        cx.data.out.set_protocol(cx.session.protocol);
+    }
+    cx.access.end_batch();
+    Ok(Outcome::Done)
+}
+
+fn watch(cx: &mut Cx<'_>, args: &mut Args<'_>) -> Result<Outcome, Halt> {
+    if cx.session.transaction.is_some() {
+        return Err(Refusal::WatchInMulti.into());
+    }
+    for key in args.rest() {
+        let db = cx.db;
+        let known = |watched: &Watched| watched.db == db && *watched.key == *key;
+        if !cx.session.watched.iter().any(known) {
+            let was = version_at(cx, db, key);
+            cx.session.watched.push(Watched {
+                db,
+                key: key.into(),
+                was,
+            });
+        }
+    }
+    cx.out.simple("OK");
+    Ok(Outcome::Done)
+}
+
+fn unwatch(cx: &mut Cx<'_>, _: &mut Args<'_>) -> Result<Outcome, Halt> {
+    cx.session.watched.clear();
+    cx.out.simple("OK");
+    Ok(Outcome::Done)
+}
+
+fn version_at(cx: &Cx<'_>, db: u8, key: &[u8]) -> Option<(headwater_store::StreamNo, u64)> {
+    let stream = cx.access.stream(db, key, cx.now)?;
+    Some((stream.number(), stream.version()))
+}
+
+fn is_unchanged(cx: &Cx<'_>, watched: &Watched) -> bool {
+    version_at(cx, watched.db, &watched.key) == watched.was
+}
+
+impl Session {
+    /// Forgets the transaction and the watched keys, as RESET does.
+    pub(crate) fn forget_transaction(&mut self) {
+        self.transaction = None;
+        self.watched.clear();
+    }
+}

@@ -1,0 +1,371 @@
+//! One connection: read, execute what has arrived, wait for the log, write.
+//!
+//! ```text
+//!  read --> decode, execute, decode, execute, ... --> wait until the log holds it --> write --+
+//!   ^                          | a command waits for keys                                      |
+//!   |                          +--> wait for its ticket, the time, or the end of the socket    |
+//!   +------------------------------------------------------------------------------------------+
+//! ```
+//!
+//! Everything that has arrived is executed before anything is written, so a pipeline costs one
+//! write, and all connections that are ready in one round of the runtime share one write of the
+//! log. Requests are not read while replies cannot be sent: a client that does not read its
+//! replies holds one round of them, never more.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use headwater_resp::{Decoder, Limits, Writer};
+use headwater_store::SyncPolicy;
+use tokio::io::Interest;
+use tokio::net::TcpStream;
+
+use crate::clients::Client;
+use crate::clock;
+use crate::command::Park;
+use crate::config;
+use crate::execute::{self, Step};
+use crate::refusal::Refusal;
+use crate::server::Server;
+use crate::session::Session;
+use crate::waiters::Answer;
+
+/// Replies are sent once there are so many bytes of them, even if more requests have arrived.
+const OUTPUT_ROUND: usize = 256 * 1024;
+
+/// Requests executed before others get their turn.
+const REQUESTS_ROUND: usize = 1024;
+
+/// The least room to read into.
+const INPUT_ROOM: usize = 16 * 1024;
+
+/// Buffers that grew beyond this are given back once they are empty.
+const BUFFER_KEEP: usize = 256 * 1024;
+
+/// How much of what a client sends is read while it waits for keys, so that its end is noticed.
+const INPUT_WHILE_PARKED: usize = 64 * 1024;
+
+/// Requests executed on one reading of the clock.
+const REQUESTS_PER_TICK: usize = 32;
+
+/// Why a connection ended.
+enum End {
+    /// The peer closed, or the socket failed: nobody is there to be told.
+    Gone,
+    /// The log failed: what was executed may not be acknowledged.
+    LogFailed,
+}
+
+impl From<io::Error> for End {
+    fn from(_: io::Error) -> Self {
+        Self::Gone
+    }
+}
+
+pub(crate) struct Connection {
+    server: Arc<Server>,
+    socket: Arc<TcpStream>,
+    session: Session,
+    decoder: Decoder,
+    input: Vec<u8>,
+    /// Bytes of `input` that are executed.
+    done: usize,
+    output: Vec<u8>,
+}
+
+/// What to do after a round of requests.
+enum Round {
+    /// All that has arrived is executed.
+    Read,
+    /// There may be more to execute.
+    Again,
+    Park(Park),
+    Paused,
+    Close,
+}
+
+impl Connection {
+    pub(crate) fn new(server: Arc<Server>, socket: Arc<TcpStream>, client: Arc<Client>) -> Self {
+        let authenticated = server.config.text(config::REQUIREPASS).is_empty();
+        Self {
+            server,
+            socket,
+            session: Session::new(client, authenticated),
+            decoder: Decoder::new(),
+            input: Vec::new(),
+            done: 0,
+            output: Vec::new(),
+        }
+    }
+
+    /// Serves the client until one of the two has enough.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future closes the connection. What was executed stays executed.
+    pub(crate) async fn run(mut self) {
+        // Whatever ended it, the socket closes now.
+        drop(self.serve().await);
+        self.server.clients.leave(&self.session.client);
+    }
+
+    async fn serve(&mut self) -> Result<(), End> {
+        loop {
+            let round = self.execute();
+            if !self.output.is_empty() {
+                self.committed().await?;
+                self.send().await?;
+            }
+            match round {
+                Round::Again => {}
+                Round::Close => return Ok(()),
+                Round::Park(park) => self.park(park).await?,
+                Round::Paused => self.server.pause.wait().await,
+                Round::Read => self.receive().await?,
+            }
+        }
+    }
+
+    /// Executes requests until none is whole, one has to wait, or it is time to send.
+    fn execute(&mut self) -> Round {
+        let mut now = clock::unix_ms();
+        let mut limits = self.limits();
+        for executed in 0..REQUESTS_ROUND {
+            if self.output.len() >= OUTPUT_ROUND {
+                return Round::Again;
+            }
+            if executed % REQUESTS_PER_TICK == REQUESTS_PER_TICK - 1 {
+                now = clock::unix_ms();
+            }
+            let input = &self.input[self.done..];
+            let length = match self.decoder.decode(input, &limits) {
+                Ok(Some(length)) => length,
+                Ok(None) => return Round::Read,
+                Err(error) => {
+                    let refusal = Refusal::Protocol(error);
+                    Writer::new(&mut self.output, self.session.protocol).error(&refusal);
+                    self.server.stats.rejected(None, &refusal);
+                    return Round::Close;
+                }
+            };
+            let request = self.decoder.request(input);
+            if request.is_empty() {
+                self.done += length;
+                continue;
+            }
+            if is_http(request.word(0)) {
+                tracing::warn!(
+                    client = %self.session.client.addr,
+                    "closed a connection that speaks HTTP: possibly an attack across protocols"
+                );
+                return Round::Close;
+            }
+            let (server, session) = (&*self.server, &mut self.session);
+            let was_authenticated = session.authenticated;
+            match execute::execute(server, session, request, &mut self.output, now) {
+                Step::Next => self.done += length,
+                Step::Park(park) => {
+                    self.done += length;
+                    return Round::Park(park);
+                }
+                Step::Paused => return Round::Paused,
+            }
+            if self.session.closing {
+                return Round::Close;
+            }
+            if self.session.authenticated != was_authenticated {
+                limits = self.limits();
+            }
+        }
+        Round::Again
+    }
+
+    fn limits(&self) -> Limits {
+        if self.session.authenticated {
+            let bulk = self.server.config.int(config::PROTO_MAX_BULK_LEN);
+            Limits::new(usize::try_from(bulk).unwrap_or(usize::MAX))
+        } else {
+            Limits::before_auth()
+        }
+    }
+
+    /// Returns when the log holds everything that the replies depend on.
+    async fn committed(&self) -> Result<(), End> {
+        let lsn = self.session.depends_on;
+        let log = self.server.store.log();
+        if log.committed() >= lsn {
+            return Ok(());
+        }
+        match log.policy() {
+            SyncPolicy::Always => log.request_sync(),
+            SyncPolicy::EverySec | SyncPolicy::No => {
+                // Let everybody who is ready execute first; then the first one here writes for all.
+                tokio::task::yield_now().await;
+                if log.committed() >= lsn {
+                    return Ok(());
+                }
+                log.try_write().map_err(|_| End::LogFailed)?;
+            }
+        }
+        std::future::poll_fn(|cx| log.poll_committed(lsn, cx))
+            .await
+            .map_err(|_| End::LogFailed)
+    }
+
+    /// Sends all replies.
+    async fn send(&mut self) -> Result<(), End> {
+        let mut sent = 0;
+        while sent < self.output.len() {
+            match self.socket.try_write(&self.output[sent..]) {
+                Ok(count) => sent += count,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.session
+                        .client
+                        .buffers
+                        .output
+                        .store(self.output.len(), Ordering::Relaxed);
+                    self.socket.writable().await?;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        let client = &self.session.client;
+        client
+            .buffers
+            .net_out
+            .fetch_add(sent as u64, Ordering::Relaxed);
+        self.server
+            .stats
+            .net_out
+            .fetch_add(sent as u64, Ordering::Relaxed);
+        client.buffers.output.store(0, Ordering::Relaxed);
+        self.output.clear();
+        if self.output.capacity() > BUFFER_KEEP {
+            self.output = Vec::new();
+        }
+        Ok(())
+    }
+
+    /// Reads what has arrived, at least a byte.
+    async fn receive(&mut self) -> Result<(), End> {
+        self.make_room();
+        loop {
+            self.socket.readable().await?;
+            if self.read_some()? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Moves what is left to the front, and has room for what is wanted.
+    fn make_room(&mut self) {
+        if self.done == self.input.len() {
+            self.input.clear();
+            if self.input.capacity() > BUFFER_KEEP {
+                self.input = Vec::new();
+            }
+        } else if self.done > 0 {
+            self.input.drain(..self.done);
+        }
+        self.done = 0;
+        let room = self.decoder.wanted().clamp(INPUT_ROOM, BUFFER_KEEP);
+        self.input.reserve(room);
+    }
+
+    /// Reads without waiting. Says whether something came.
+    fn read_some(&mut self) -> Result<bool, End> {
+        match self.socket.try_read_buf(&mut self.input) {
+            Ok(0) => Err(End::Gone),
+            Ok(count) => {
+                let client = &self.session.client;
+                client
+                    .buffers
+                    .net_in
+                    .fetch_add(count as u64, Ordering::Relaxed);
+                self.server
+                    .stats
+                    .net_in
+                    .fetch_add(count as u64, Ordering::Relaxed);
+                Ok(true)
+            }
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
+                ) =>
+            {
+                Ok(false)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Waits until a command that found nothing has an answer, and takes the answer for output.
+    async fn park(&mut self, park: Park) -> Result<(), End> {
+        let timeout = (park.timeout_ms > 0).then(|| Duration::from_millis(park.timeout_ms));
+        let deadline = timeout.and_then(|timeout| tokio::time::Instant::now().checked_add(timeout));
+        let (db, protocol) = (self.session.db, self.session.protocol);
+        let now = clock::unix_ms();
+        let ticket = self
+            .server
+            .waiters
+            .park(&self.server, db, protocol, park, now);
+        self.session.client.set_parked(Some(Arc::clone(&ticket)));
+        let ended = tokio::select! {
+            biased;
+            () = ticket.called() => Ok(()),
+            () = until(deadline) => Ok(()),
+            end = self.watch() => Err(end),
+        };
+        self.session.client.set_parked(None);
+        self.server.waiters.leave(&self.server, &ticket);
+        let answer = ticket.time_up();
+        ended?;
+        self.answer(answer);
+        Ok(())
+    }
+
+    fn answer(&mut self, answer: Answer) {
+        self.server
+            .stats
+            .waited(&self.session, answer.refusal.as_ref());
+        self.output.extend_from_slice(&answer.reply);
+        self.session.depends_on = self.session.depends_on.max(answer.depends_on);
+    }
+
+    /// Returns when the peer has gone. Reads ahead what it may send meanwhile.
+    async fn watch(&mut self) -> End {
+        self.make_room();
+        loop {
+            if self.input.len() >= INPUT_WHILE_PARKED {
+                // No more is read; only the end of both directions is noticed now.
+                match self.socket.ready(Interest::ERROR).await {
+                    Ok(_) | Err(_) => return End::Gone,
+                }
+            }
+            if self.socket.readable().await.is_err() {
+                return End::Gone;
+            }
+            self.input.reserve(INPUT_ROOM);
+            if let Err(end) = self.read_some() {
+                return end;
+            }
+        }
+    }
+}
+
+/// Returns at the deadline, never without one.
+async fn until(deadline: Option<tokio::time::Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// A browser that was tricked into talking to this port (the same two words as Redis).
+fn is_http(word: &[u8]) -> bool {
+    word.eq_ignore_ascii_case(b"post") || word.eq_ignore_ascii_case(b"host:")
+}

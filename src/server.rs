@@ -1,0 +1,266 @@
+//! The parts of a running server, and its beginning and end.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use headwater_store::{LogOptions, OpenError, RealDisk, Store, StoreOptions, SyncPolicy};
+use rustix::rand::GetRandomFlags;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+use crate::clients::Clients;
+use crate::clock;
+use crate::config::{self, Config};
+use crate::expiry;
+use crate::listener;
+use crate::pause::Pause;
+use crate::stats::Stats;
+use crate::waiters::Waiters;
+
+/// What every connection and every command may use.
+pub(crate) struct Server {
+    pub(crate) config: Config,
+    pub(crate) store: Arc<Store>,
+    pub(crate) clients: Clients,
+    pub(crate) waiters: Waiters,
+    pub(crate) pause: Pause,
+    pub(crate) stats: Stats,
+    pub(crate) identity: Identity,
+    pub(crate) shutdown: Shutdown,
+}
+
+/// Which server and which life of it this is.
+pub(crate) struct Identity {
+    /// Forty hexadecimal digits, new at every start (`run_id` of INFO).
+    pub(crate) run_id: String,
+    pub(crate) started_ms: u64,
+    /// The address that was bound first.
+    pub(crate) port: u16,
+}
+
+/// A request to stop, from a signal, a client or a fault.
+pub(crate) struct Shutdown {
+    reason: watch::Sender<Option<Reason>>,
+}
+
+/// Why the server stops.
+#[derive(Clone, Debug)]
+pub(crate) enum Reason {
+    /// SIGTERM, SIGINT or SHUTDOWN: everything is written and synced first.
+    Asked(&'static str),
+    /// The log failed and takes nothing any more.
+    LogFailed(String),
+}
+
+impl Shutdown {
+    fn new() -> Self {
+        Self {
+            reason: watch::Sender::new(None),
+        }
+    }
+
+    /// Asks the server to stop. The first reason counts.
+    pub(crate) fn request(&self, reason: Reason) {
+        self.reason.send_if_modified(|current| {
+            let first = current.is_none();
+            if first {
+                *current = Some(reason);
+            }
+            first
+        });
+    }
+
+    /// Returns once the server is to stop.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future loses nothing.
+    pub(crate) async fn requested(&self) -> Reason {
+        let mut changes = self.reason.subscribe();
+        let reason = changes.wait_for(Option::is_some).await;
+        match reason.as_deref() {
+            Ok(Some(reason)) => reason.clone(),
+            Ok(None) | Err(_) => unreachable!("the sender lives as long as the server"),
+        }
+    }
+}
+
+/// Why the server did not start, or how it ended: for the operator, on one line.
+#[derive(Debug)]
+pub(crate) enum Fault {
+    Bind { address: String, source: io::Error },
+    LogFailed(String),
+    Open(OpenError),
+    Runtime(io::Error),
+    Sync(String),
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bind { address, source } => write!(f, "could not listen on {address}: {source}"),
+            Self::LogFailed(cause) => write!(
+                f,
+                "the log failed and nothing is acknowledged any more: {cause}. What was \
+                 acknowledged is on disk; start again once the disk is well"
+            ),
+            Self::Open(error) => write!(f, "could not open the data: {error}"),
+            Self::Runtime(source) => write!(f, "could not start the runtime: {source}"),
+            Self::Sync(cause) => write!(f, "could not sync the log at the end: {cause}"),
+        }
+    }
+}
+
+/// The exit code after the log failed (`EX_IOERR`), for supervisors that tell it from a refusal to
+/// start.
+const EXIT_LOG_FAILED: u8 = 74;
+
+impl Fault {
+    pub(crate) fn exit_code(&self) -> u8 {
+        match self {
+            Self::LogFailed(_) | Self::Sync(_) => EXIT_LOG_FAILED,
+            Self::Bind { .. } | Self::Open(_) | Self::Runtime(_) => 1,
+        }
+    }
+}
+
+/// Opens the data, serves until asked to stop, and closes the data.
+///
+/// # Errors
+///
+/// The server could not start, or its log failed.
+pub(crate) fn run(config: Config) -> Result<(), Fault> {
+    let began = clock::instant();
+    let listeners = listener::bind(&config)?;
+    let dir = PathBuf::from(config.text(config::DIR));
+    let store =
+        Store::open(Arc::new(RealDisk), &dir, store_options(&config)).map_err(Fault::Open)?;
+    store.log().start().map_err(Fault::Runtime)?;
+    let port = listeners
+        .first()
+        .map_or(0, |listener| listener.address.port());
+    let server = Arc::new(Server {
+        config,
+        store,
+        clients: Clients::default(),
+        waiters: Waiters::default(),
+        pause: Pause::default(),
+        stats: Stats::new(),
+        identity: Identity {
+            run_id: random_id(),
+            started_ms: clock::unix_ms(),
+            port,
+        },
+        shutdown: Shutdown::new(),
+    });
+    let workers = workers(&server.config);
+    let mut builder = if workers == 1 {
+        tokio::runtime::Builder::new_current_thread()
+    } else {
+        let mut builder = tokio::runtime::Builder::new_multi_thread();
+        builder.worker_threads(workers);
+        builder
+    };
+    let runtime = builder.enable_all().build().map_err(Fault::Runtime)?;
+    let addresses: Vec<String> = listeners
+        .iter()
+        .map(|listener| listener.address.to_string())
+        .collect();
+    tracing::info!(
+        "Headwater {} serves on {} with its data in {} (appendfsync {}), ready in {} ms",
+        env!("CARGO_PKG_VERSION"),
+        addresses.join(", "),
+        dir.display(),
+        server.config.choice(config::APPENDFSYNC),
+        began.elapsed().as_millis(),
+    );
+    let reason = runtime.block_on(serve(&server, listeners));
+    // The connections end here: what they acknowledged is in the log, what they did not may be too.
+    drop(runtime);
+    let closed = server.store.log().close();
+    match (reason, closed) {
+        (Reason::LogFailed(cause), _) => Err(Fault::LogFailed(cause)),
+        (Reason::Asked(by), Ok(())) => {
+            tracing::info!("stopped by {by}; everything is on disk");
+            Ok(())
+        }
+        (Reason::Asked(_), Err(poisoned)) => Err(Fault::Sync(poisoned.to_string())),
+    }
+}
+
+async fn serve(server: &Arc<Server>, listeners: Vec<listener::Listener>) -> Reason {
+    for listener in listeners {
+        tokio::spawn(listener::accept(Arc::clone(server), listener));
+    }
+    tokio::spawn(expiry::run(Arc::clone(server)));
+    tokio::spawn(signals(Arc::clone(server)));
+    tokio::spawn(watch_log(Arc::clone(server)));
+    server.shutdown.requested().await
+}
+
+/// Turns signals into a request to stop.
+async fn signals(server: Arc<Server>) {
+    let streams = (
+        signal(SignalKind::terminate()),
+        signal(SignalKind::interrupt()),
+    );
+    let (Ok(mut terminate), Ok(mut interrupt)) = streams else {
+        tracing::warn!("could not listen for signals; SHUTDOWN still works");
+        return;
+    };
+    let by = tokio::select! {
+        _ = terminate.recv() => "SIGTERM",
+        _ = interrupt.recv() => "SIGINT",
+    };
+    server.shutdown.request(Reason::Asked(by));
+}
+
+/// Stops the server once its log has failed.
+async fn watch_log(server: Arc<Server>) {
+    let log = server.store.log();
+    let cause = std::future::poll_fn(|cx| log.poll_poisoned(cx)).await;
+    server
+        .shutdown
+        .request(Reason::LogFailed(cause.to_string()));
+}
+
+fn store_options(config: &Config) -> StoreOptions {
+    let segment_bytes = config.int(config::SEGMENT_SIZE);
+    StoreOptions {
+        log: LogOptions {
+            segment_bytes: u64::try_from(segment_bytes).unwrap_or_default(),
+            policy: sync_policy(config),
+            ..LogOptions::default()
+        },
+    }
+}
+
+/// What `appendfsync` says.
+pub(crate) fn sync_policy(config: &Config) -> SyncPolicy {
+    match config.choice(config::APPENDFSYNC) {
+        "everysec" => SyncPolicy::EverySec,
+        "no" => SyncPolicy::No,
+        _ => SyncPolicy::Always,
+    }
+}
+
+fn workers(config: &Config) -> usize {
+    match usize::try_from(config.int(config::WORKER_THREADS)) {
+        Ok(0) | Err(_) => std::thread::available_parallelism().map_or(1, usize::from),
+        Ok(count) => count,
+    }
+}
+
+/// Forty hexadecimal digits from the kernel's generator.
+fn random_id() -> String {
+    let mut bytes = [0; 20];
+    let filled = rustix::rand::getrandom(&mut bytes, GetRandomFlags::empty());
+    assert_eq!(
+        filled.ok(),
+        Some(bytes.len()),
+        "the kernel fills small requests at once"
+    );
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,297 @@
+//! Clients that wait for keys, first come first served.
+//!
+//! A command that found nothing and may wait leaves a *ticket* in the line of each of its keys.
+//! Whoever changes such a key runs the tickets in line, oldest first, on its own thread, right
+//! after its own command: each ticket holds the waiting command, resolved, and runs it again. A
+//! ticket that finds something carries the reply to its connection and leaves all its lines; one
+//! that does not keeps its place. So the order is that of Redis, nobody who comes later takes what
+//! somebody was waiting for, and one new entry wakes one consumer of a group, not all.
+//!
+//! No wake-up is lost: a ticket is in line, and events are being recorded, *before* its command
+//! looks a last time; whoever changes the stream before that look is seen by it, and whoever
+//! changes it later sees the ticket.
+//!
+//! Locks: a line is never locked while a ticket runs (world < stream < log < line).
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use foldhash::{HashMap, HashSet};
+use headwater_resp::{Protocol, Writer};
+use headwater_store::{KeyEvent, Lsn};
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use crate::command::{Again, Data, Halt, Park, Served};
+use crate::execute::refused;
+use crate::refusal::Refusal;
+use crate::server::Server;
+
+/// The lines of all keys.
+#[derive(Default)]
+pub(crate) struct Waiters {
+    lines: Mutex<Lines>,
+}
+
+#[derive(Default)]
+struct Lines {
+    by_key: HashMap<Place, VecDeque<Arc<Ticket>>>,
+    /// Tickets in any line.
+    tickets: usize,
+}
+
+/// A database and a key of it, present or not.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Place {
+    db: u8,
+    key: Arc<[u8]>,
+}
+
+/// One client's place in the lines of the keys that it waits for.
+pub(crate) struct Ticket {
+    db: u8,
+    keys: Vec<Arc<[u8]>>,
+    group: Option<Box<[u8]>>,
+    protocol: Protocol,
+    state: Mutex<State>,
+    called: Notify,
+}
+
+enum State {
+    Waiting(Again),
+    Answered(Answer),
+    /// The answer is taken, or the client is gone.
+    Left,
+}
+
+/// The reply to a client that waited.
+pub(crate) struct Answer {
+    pub(crate) reply: Vec<u8>,
+    pub(crate) depends_on: Lsn,
+    pub(crate) refusal: Option<Refusal>,
+}
+
+/// How a client that waits is sent away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unblock {
+    /// As if its time were up.
+    Timeout,
+    Error,
+}
+
+impl Ticket {
+    /// Returns when the ticket has an answer.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future loses nothing; the answer stays with the ticket.
+    pub(crate) async fn called(&self) {
+        self.called.notified().await;
+    }
+
+    /// Takes the answer, if there is one.
+    pub(crate) fn take_answer(&self) -> Option<Answer> {
+        let mut state = self.state.lock();
+        match std::mem::replace(&mut *state, State::Left) {
+            State::Answered(answer) => Some(answer),
+            other => {
+                *state = other;
+                None
+            }
+        }
+    }
+
+    /// Ends the wait: with the answer, if one came first; else with a null array.
+    pub(crate) fn time_up(&self) -> Answer {
+        self.unblock(Unblock::Timeout);
+        self.take_answer().unwrap_or(Answer {
+            reply: Vec::new(),
+            depends_on: Lsn::ZERO,
+            refusal: None,
+        })
+    }
+
+    /// Answers in place of the keys. Says whether the ticket was still waiting.
+    pub(crate) fn unblock(&self, how: Unblock) -> bool {
+        let mut state = self.state.lock();
+        if !matches!(*state, State::Waiting(_)) {
+            return false;
+        }
+        let mut reply = Vec::new();
+        let mut out = Writer::new(&mut reply, self.protocol);
+        let refusal = match how {
+            Unblock::Timeout => {
+                out.null_array();
+                None
+            }
+            Unblock::Error => {
+                out.error(Refusal::UnblockedByClient);
+                Some(Refusal::UnblockedByClient)
+            }
+        };
+        *state = State::Answered(Answer {
+            reply,
+            depends_on: Lsn::ZERO,
+            refusal,
+        });
+        self.called.notify_one();
+        true
+    }
+
+    /// Runs the waiting command again. Says whether the ticket has done with waiting.
+    fn run(&self, server: &Server, now: u64) -> bool {
+        let mut state = self.state.lock();
+        let State::Waiting(again) = &mut *state else {
+            return true;
+        };
+        let mut reply = Vec::new();
+        let mut alone = false;
+        let (result, depends_on) = loop {
+            let access = if alone {
+                server.store.alone()
+            } else {
+                server.store.shared()
+            };
+            let out = Writer::new(&mut reply, self.protocol);
+            let mut data = Data {
+                server,
+                access,
+                out,
+                now,
+                db: self.db,
+            };
+            let result = again(&mut data);
+            let depends_on = data.access.take_depends_on();
+            if !matches!(result, Err(Halt::Alone)) {
+                break (result, depends_on);
+            }
+            drop(data);
+            reply.clear();
+            alone = true;
+        };
+        let refusal = match result {
+            Ok(Served::NotYet) => return false,
+            Ok(Served::Yes) => None,
+            Err(halt) => {
+                let refusal = refused(halt);
+                reply.clear();
+                Writer::new(&mut reply, self.protocol).error(&refusal);
+                Some(refusal)
+            }
+        };
+        *state = State::Answered(Answer {
+            reply,
+            depends_on,
+            refusal,
+        });
+        self.called.notify_one();
+        true
+    }
+}
+
+impl Waiters {
+    /// Takes a place in line for a command that found nothing, and looks once more.
+    pub(crate) fn park(
+        &self,
+        server: &Server,
+        db: u8,
+        protocol: Protocol,
+        park: Park,
+        now: u64,
+    ) -> Arc<Ticket> {
+        let ticket = Arc::new(Ticket {
+            db,
+            keys: park.keys,
+            group: park.group,
+            protocol,
+            state: Mutex::new(State::Waiting(park.again)),
+            called: Notify::new(),
+        });
+        {
+            let mut lines = self.lines.lock();
+            lines.tickets += 1;
+            server.store.watch_keys(true);
+            for key in &ticket.keys {
+                let place = Place {
+                    db,
+                    key: Arc::clone(key),
+                };
+                lines
+                    .by_key
+                    .entry(place)
+                    .or_default()
+                    .push_back(Arc::clone(&ticket));
+            }
+        }
+        if ticket.run(server, now) {
+            self.leave(server, &ticket);
+        }
+        ticket
+    }
+
+    /// Takes a ticket out of its lines; once is enough, and more does no harm.
+    pub(crate) fn leave(&self, server: &Server, ticket: &Arc<Ticket>) {
+        let mut lines = self.lines.lock();
+        let mut was_there = false;
+        for key in &ticket.keys {
+            let place = Place {
+                db: ticket.db,
+                key: Arc::clone(key),
+            };
+            let Some(line) = lines.by_key.get_mut(&place) else {
+                continue;
+            };
+            let before = line.len();
+            line.retain(|other| !Arc::ptr_eq(other, ticket));
+            was_there |= line.len() < before;
+            if line.is_empty() {
+                lines.by_key.remove(&place);
+            }
+        }
+        lines.tickets -= usize::from(was_there);
+        server.store.watch_keys(lines.tickets > 0);
+    }
+
+    /// Serves those who wait for the keys that were changed, in the order in which they came.
+    pub(crate) fn serve(&self, server: &Server, events: &[KeyEvent], now: u64) {
+        for event in events {
+            let place = Place {
+                db: event.db,
+                key: Arc::clone(&event.key),
+            };
+            let line: Vec<Arc<Ticket>> = match self.lines.lock().by_key.get(&place) {
+                Some(line) => line.iter().cloned().collect(),
+                None => continue,
+            };
+            // Once a reader of a group finds nothing, neither do those behind it.
+            let mut nothing_for: HashSet<&[u8]> = HashSet::default();
+            for ticket in &line {
+                let group = ticket.group.as_deref();
+                if group.is_some_and(|group| nothing_for.contains(group)) {
+                    continue;
+                }
+                if ticket.run(server, now) {
+                    self.leave(server, ticket);
+                } else if let Some(group) = group {
+                    nothing_for.insert(group);
+                }
+            }
+        }
+    }
+
+    /// How many keys somebody waits for, and how many of them in the name of a group.
+    pub(crate) fn keys_waited_for(&self) -> (usize, usize) {
+        let lines = self.lines.lock();
+        let of_groups = lines
+            .by_key
+            .values()
+            .filter(|line| line.iter().any(|ticket| ticket.group.is_some()))
+            .count();
+        (lines.by_key.len(), of_groups)
+    }
+
+    /// How many clients wait.
+    pub(crate) fn clients(&self) -> usize {
+        self.lines.lock().tickets
+    }
+}
