@@ -9,11 +9,11 @@
 //! kernel takes for one read and one write on a socket (5 to 15 us), `w` the server's own work
 //! for one request (about 1 us) and `p` the pipeline. A server that is the bottleneck answers
 //! `1 / (w + k/p)`: without pipelines all servers look alike, because `k` is theirs in common, and
-//! from `p = 16` on they show what they are. With `always` and one connection nobody does better than `1/s`; with
-//! `n` connections one sync serves all who came during the last, so up to `n/s` until the core is
-//! the limit. A group's read costs its entries, not its request, so entries per second should
-//! hardly depend on COUNT once it is above a few; where they fall with COUNT, something is done
-//! for each entry that need not be.
+//! from `p = 16` on they show what they are. With `always` and one connection nobody does better
+//! than `1/s`; with `n` connections one sync serves all who came during the last, so up to `n/s`
+//! until the core is the limit. A group's read costs its entries, not its request, so entries per
+//! second should hardly depend on COUNT once it is above a few; where they fall with COUNT,
+//! something is done for each entry that need not be.
 //!
 //! **How.** Server and load have a core each. For each scenario the servers take turns, round by
 //! round, each time with a fresh process and directory; medians are shown, and ratios are taken

@@ -45,12 +45,6 @@ impl Append {
         }
     }
 
-    /// How many requests were sent.
-    #[cfg(test)]
-    pub(in crate::bench) fn sent(&self) -> u64 {
-        self.sent
-    }
-
     fn send(&mut self, who: usize, now: u64, outbox: &mut Outbox) {
         outbox.to(who).extend_from_slice(&self.batch);
         self.lanes[who] = Lane {
