@@ -449,3 +449,184 @@ fn used(bytes: &[u8]) -> usize {
     }
     0
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{End, Flaw, HeaderSeen, Seen, decide, used};
+    use crate::error::Witness;
+    use crate::lsn::Lsn;
+
+    const FILE_LEN: u64 = 8192;
+
+    /// A segment whose name says `base` and whose whole frames end at `end`.
+    fn whole(base: u64, end: u64) -> Seen {
+        Seen {
+            base: Lsn::new(base),
+            header: HeaderSeen::Whole {
+                base: Lsn::new(base),
+                file_len: FILE_LEN,
+            },
+            file_len: FILE_LEN,
+            end: Lsn::new(end),
+            dirt: 0,
+            witness: None,
+        }
+    }
+
+    fn headless(base: u64) -> Seen {
+        Seen {
+            header: HeaderSeen::Damaged,
+            ..whole(base, base)
+        }
+    }
+
+    fn dirty(seen: Seen) -> Seen {
+        Seen { dirt: 7, ..seen }
+    }
+
+    /// With a frame at 999 behind the end of the whole ones that says this.
+    fn telling(seen: Seen, durable: u64) -> Seen {
+        Seen {
+            witness: Some(witness(durable, Some(999))),
+            ..dirty(seen)
+        }
+    }
+
+    fn witness(durable: u64, frame: Option<u64>) -> Witness {
+        Witness {
+            durable: Lsn::new(durable),
+            frame: frame.map(Lsn::new),
+        }
+    }
+
+    fn lost(segment: usize, at: u64, witness: Witness) -> Result<End, Flaw> {
+        Err(Flaw::Lost {
+            segment,
+            at: Lsn::new(at),
+            witness,
+        })
+    }
+
+    fn ends(end: u64, segments: usize) -> Result<End, Flaw> {
+        Ok(End {
+            end: Lsn::new(end),
+            segments,
+            torn: false,
+        })
+    }
+
+    fn torn(end: u64, segments: usize) -> Result<End, Flaw> {
+        Ok(End {
+            end: Lsn::new(end),
+            segments,
+            torn: true,
+        })
+    }
+
+    #[test]
+    fn every_row_of_the_table() {
+        let check = |from: u64, seen: &[Seen], expected: Result<End, Flaw>| {
+            assert_eq!(decide(Lsn::new(from), seen), expected, "{from} {seen:?}");
+        };
+        // A new log.
+        check(0, &[], ends(0, 0));
+        // The log ends here.
+        check(0, &[whole(0, 50)], ends(50, 1));
+        check(0, &[whole(0, 50), whole(50, 80)], ends(80, 2));
+        check(50, &[whole(0, 50), whole(50, 50)], ends(50, 2));
+        // Dirt behind the frames of a segment that has a successor is nobody's loss.
+        check(0, &[dirty(whole(0, 50)), whole(50, 80)], ends(80, 2));
+        // Damage, or blank and then something.
+        check(0, &[dirty(whole(0, 50))], torn(50, 1));
+        check(0, &[telling(whole(0, 50), 50)], torn(50, 1));
+        // A further segment begins later.
+        check(0, &[whole(0, 40), whole(50, 80)], torn(40, 1));
+        check(
+            0,
+            &[whole(0, 40), telling(whole(50, 50), 40), whole(90, 99)],
+            torn(40, 1),
+        );
+        // No whole header.
+        check(0, &[headless(0)], torn(0, 0));
+        check(0, &[whole(0, 50), headless(50)], torn(50, 1));
+        check(
+            0,
+            &[whole(0, 50), telling(headless(50), 50), whole(80, 90)],
+            torn(50, 1),
+        );
+        // Any of these, and a witness.
+        check(7, &[whole(0, 5)], lost(0, 5, witness(7, None)));
+        check(
+            0,
+            &[telling(whole(0, 50), 51)],
+            lost(0, 50, witness(51, Some(999))),
+        );
+        check(
+            0,
+            &[whole(0, 40), whole(50, 50), telling(whole(90, 90), 41)],
+            lost(0, 40, witness(41, Some(999))),
+        );
+        check(
+            0,
+            &[whole(0, 50), telling(headless(50), 60)],
+            lost(1, 50, witness(60, Some(999))),
+        );
+        check(
+            60,
+            &[whole(0, 50), headless(50)],
+            lost(1, 50, witness(60, None)),
+        );
+        // Two segments overlap.
+        let overlap = Err(Flaw::Overlap {
+            segment: 1,
+            end: Lsn::new(50),
+        });
+        check(0, &[whole(0, 50), whole(49, 80)], overlap);
+        // Renamed.
+        let mut renamed = whole(50, 50);
+        renamed.header = HeaderSeen::Whole {
+            base: Lsn::new(51),
+            file_len: FILE_LEN,
+        };
+        let flaw = Err(Flaw::Renamed {
+            segment: 1,
+            base: Lsn::new(51),
+        });
+        check(0, &[whole(0, 40), renamed], flaw);
+        // Truncated.
+        let mut truncated = whole(50, 60);
+        truncated.file_len = FILE_LEN - 1;
+        let flaw = Err(Flaw::Truncated {
+            segment: 1,
+            made: FILE_LEN,
+        });
+        check(0, &[whole(0, 40), truncated], flaw);
+        // Another format version.
+        let mut unknown = whole(50, 50);
+        unknown.header = HeaderSeen::UnknownVersion(2);
+        let flaw = Err(Flaw::UnknownVersion {
+            segment: 1,
+            version: 2,
+        });
+        check(0, &[whole(0, 50), unknown], flaw);
+        // The beginning is missing.
+        check(9, &[], Err(Flaw::NoStart { begins: None }));
+        check(
+            9,
+            &[whole(10, 20)],
+            Err(Flaw::NoStart {
+                begins: Some(Lsn::new(10)),
+            }),
+        );
+    }
+
+    #[test]
+    fn what_is_used_ends_with_the_last_byte_that_is_not_zero() {
+        let mut bytes = vec![0; 10_000];
+        assert_eq!((used(&[]), used(&bytes)), (0, 0));
+        for pos in [0, 1, 4095, 5903, 5904, 9998, 9999] {
+            bytes[pos] = 1;
+            assert_eq!(used(&bytes), pos + 1);
+        }
+    }
+}

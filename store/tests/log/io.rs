@@ -48,12 +48,12 @@ fn what_was_appended_can_be_read_before_and_after_writing_and_after_reopening() 
         let (log, replayed) = open_in(&disk, dir, &SMALL).unwrap();
         assert_eq!(
             log.durable().since(end),
-            36,
+            FRAME,
             "a new epoch begins where the log ended"
         );
         let bodies: Vec<u8> = replayed
             .iter()
-            .flat_map(|(_, _, body)| body.clone())
+            .flat_map(|frame| frame.body.clone())
             .collect();
         assert_eq!(bodies, records.concat());
         assert_eq!(replayed.iter().map(|frame| frame.records).sum::<u32>(), 12);
@@ -96,7 +96,7 @@ fn a_second_process_is_kept_out() {
 #[test]
 fn a_batch_beyond_the_limit_is_refused() {
     let disk: Arc<dyn Disk> = Arc::new(SimDisk::new());
-    let (log, _) = open(&disk, Path::new("/log"), &SMALL);
+    let (log, _) = open_in(&disk, Path::new("/log"), &SMALL).unwrap();
     let refused = log.append(Growth::Adds, (1 << 30) + 1).err();
     assert!(matches!(refused, Some(AppendError::TooLarge { max, .. }) if max == 1 << 30));
 }

@@ -1,0 +1,304 @@
+//! Damage to the files of a log that no crash explains.
+//!
+//! What can be proved about a single copy: if any frame outside of the damage bears witness that the
+//! damaged place had been durable, the log does not open. Otherwise the damage looks like a tear,
+//! and the log ends before it. Nothing wrong is ever replayed.
+
+use std::path::{Path, PathBuf};
+
+use headwater_store::disk::SimDisk;
+use headwater_store::error::{Corruption, OpenError};
+use headwater_store::log::LogOptions;
+use headwater_store::lsn::Lsn;
+
+use crate::support::{
+    FRAME, History, SEGMENT, SMALL, append, budget, dir, open, run_script, try_open,
+};
+
+/// A frame, as the drawing of the format has it.
+struct Frame {
+    file: PathBuf,
+    pos: usize,
+    len: usize,
+    durable: Lsn,
+}
+
+/// The frames of a log whose files are whole.
+fn frames(disk: &SimDisk) -> Vec<Frame> {
+    let mut frames = Vec::new();
+    for (file, bytes) in segments(disk) {
+        let mut pos = SEGMENT;
+        while let Some(&[a, b, c, d]) = bytes.get(pos + 4..pos + 8) {
+            let len = FRAME + u64::from(u32::from_le_bytes([a, b, c, d]));
+            let len = usize::try_from(len).unwrap();
+            if bytes[pos..pos + 4] == [0; 4] {
+                break;
+            }
+            let durable = u64::from_le_bytes(bytes[pos + 16..pos + 24].try_into().unwrap());
+            frames.push(Frame {
+                file: file.clone(),
+                pos,
+                len,
+                durable: Lsn::new(durable),
+            });
+            pos += len;
+        }
+    }
+    frames
+}
+
+fn segments(disk: &SimDisk) -> Vec<(PathBuf, Vec<u8>)> {
+    let is_segment = |path: &Path| path.extension().is_some_and(|extension| extension == "log");
+    disk.files()
+        .into_iter()
+        .filter(|(path, _)| is_segment(path))
+        .collect()
+}
+
+fn a_log(closed: bool) -> (SimDisk, History) {
+    let disk = SimDisk::new();
+    let mut history = History::default();
+    let (log, _) = open(&disk, &SMALL);
+    run_script(&log, &mut history);
+    history.sync(&log).unwrap();
+    if closed {
+        log.close().unwrap();
+    }
+    (disk.after_kill(), history)
+}
+
+/// Opens a damaged log. `None` when it is refused, else how many batches are there.
+fn survive(disk: &SimDisk, history: &History) -> Option<usize> {
+    let before = disk.files();
+    match try_open(disk, &SMALL) {
+        Ok((_, replayed)) => Some(history.kept(&replayed)),
+        Err(OpenError::Corrupt(_)) => {
+            assert_eq!(disk.files(), before, "a refusal changes nothing");
+            None
+        }
+        Err(other) => panic!("{other}"),
+    }
+}
+
+/// How many batches are vouched for by the frames that are not hit by damage to bytes `[from, to)`
+/// of a file.
+fn vouched(history: &History, frames: &[Frame], file: &Path, from: usize, to: usize) -> usize {
+    let hit = |frame: &&Frame| frame.file == file && frame.pos < to && from < frame.pos + frame.len;
+    let witness = frames
+        .iter()
+        .filter(|frame| !hit(frame))
+        .map(|frame| frame.durable)
+        .max();
+    let witness = witness.unwrap_or(Lsn::ZERO);
+    history
+        .batches
+        .iter()
+        .take_while(|batch| batch.end <= witness)
+        .count()
+}
+
+fn flip_every_byte(closed: bool) {
+    let (whole, history) = a_log(closed);
+    let frames = frames(&whole);
+    let masks: &[u8] = &[0x01, 0x80, 0xff];
+    let mut refused = 0;
+    let mut opened = 0;
+    for (file, bytes) in segments(&whole) {
+        for pos in 0..bytes.len() {
+            let masks = if budget() > 1 {
+                masks
+            } else {
+                &masks[pos % 3..][..1]
+            };
+            for mask in masks {
+                let disk = whole.after_kill();
+                disk.flip(&file, pos, *mask);
+                match survive(&disk, &history) {
+                    None => refused += 1,
+                    Some(kept) => {
+                        opened += 1;
+                        let vouched = vouched(&history, &frames, &file, pos, pos + 1);
+                        assert!(
+                            kept >= vouched,
+                            "{}, byte {pos} ^ {mask:#x}",
+                            file.display()
+                        );
+                        assert!(!closed || kept == history.batches.len());
+                    }
+                }
+            }
+        }
+    }
+    assert!(
+        refused > 1000 && opened > 1000,
+        "{refused} refused, {opened} opened"
+    );
+}
+
+#[test]
+fn any_flipped_byte_of_a_closed_log_is_refused_or_harmless() {
+    flip_every_byte(true);
+}
+
+#[test]
+fn any_flipped_byte_of_a_crashed_log_is_refused_or_costs_only_what_nobody_vouches_for() {
+    flip_every_byte(false);
+}
+
+#[test]
+fn a_segment_cut_short_is_refused_unless_it_is_the_last_and_lost_its_header() {
+    for closed in [true, false] {
+        let (whole, history) = a_log(closed);
+        let segments = segments(&whole);
+        let frames = frames(&whole);
+        for (index, (file, bytes)) in segments.iter().enumerate() {
+            let step = if budget() > 1 { 1 } else { 7 };
+            for len in (0..bytes.len()).step_by(step).chain([SEGMENT - 1, SEGMENT]) {
+                let disk = whole.after_kill();
+                disk.truncate(file, len);
+                let outcome = survive(&disk, &history);
+                let last = index + 1 == segments.len();
+                if len < SEGMENT && last {
+                    // So a crash leaves a segment that was begun and not synced.
+                    let kept = outcome.expect("this is how a crash leaves a new segment");
+                    assert!(kept >= vouched(&history, &frames, file, 0, bytes.len()));
+                } else {
+                    assert_eq!(outcome, None, "{} of {len} bytes", file.display());
+                }
+            }
+        }
+    }
+}
+
+fn corruption(disk: &SimDisk, options: &LogOptions) -> Corruption {
+    match try_open(disk, options) {
+        Err(OpenError::Corrupt(corruption)) => corruption,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_missing_segment_is_noticed_wherever_it_was() {
+    let (whole, _) = a_log(true);
+    let files: Vec<PathBuf> = segments(&whole).into_iter().map(|(file, _)| file).collect();
+    assert!(files.len() >= 4);
+    for (index, file) in files.iter().enumerate().take(files.len() - 1) {
+        let disk = whole.after_kill();
+        headwater_store::disk::Disk::remove(&disk, file).unwrap();
+        let corruption = corruption(&disk, &SMALL);
+        match index {
+            0 => assert!(matches!(
+                corruption,
+                Corruption::NoStart {
+                    begins: Some(_),
+                    ..
+                }
+            )),
+            _ => assert!(matches!(corruption, Corruption::Lost { .. })),
+        }
+    }
+    let disk = SimDisk::new();
+    let corruption = corruption(
+        &disk,
+        &LogOptions {
+            from: Lsn::new(9),
+            ..SMALL
+        },
+    );
+    assert_eq!(
+        corruption,
+        Corruption::NoStart {
+            needed: Lsn::new(9),
+            begins: None
+        }
+    );
+}
+
+#[test]
+fn a_log_may_begin_late_but_not_end_early() {
+    let (whole, history) = a_log(true);
+    let first = segments(&whole).remove(0).0;
+    let second = segments(&whole).remove(1).0;
+    let base = second
+        .file_stem()
+        .unwrap()
+        .to_str()
+        .unwrap()
+        .parse()
+        .unwrap();
+    let from = LogOptions {
+        from: Lsn::new(base),
+        ..SMALL
+    };
+
+    // What lies below is not needed, nor even looked at.
+    let disk = whole.after_kill();
+    disk.flip(&first, SEGMENT + 50, 1);
+    let (log, replayed) = open(&disk, &from);
+    assert_eq!(log.stats().start, Lsn::ZERO);
+    let below = history
+        .batches
+        .iter()
+        .filter(|batch| batch.end.get() <= base)
+        .count();
+    let rest = History {
+        batches: history.batches[below..].to_vec(),
+        ..history
+    };
+    assert_eq!(rest.kept(&replayed), rest.batches.len());
+    let disk = whole.after_kill();
+    headwater_store::disk::Disk::remove(&disk, &first).unwrap();
+    let (log, replayed) = open(&disk, &from);
+    assert_eq!(log.stats().start, Lsn::new(base));
+    assert_eq!(rest.kept(&replayed), rest.batches.len());
+
+    // A checkpoint that has seen more than the log holds proves a loss.
+    let end = log.appended();
+    drop(log);
+    let beyond = LogOptions {
+        from: end.plus(1),
+        ..SMALL
+    };
+    let Corruption::Lost { at, witness, .. } = corruption(&disk, &beyond) else {
+        panic!()
+    };
+    assert_eq!(
+        (at, witness.durable, witness.frame),
+        (end, end.plus(1), None)
+    );
+}
+
+#[test]
+fn a_segment_under_another_name_is_refused() {
+    let (whole, _) = a_log(true);
+    let second = segments(&whole).remove(1).0;
+    let disk = whole.after_kill();
+    let other = dir().join("00000000000000000001.log");
+    headwater_store::disk::Disk::rename(&disk, &second, &other).unwrap();
+    let corruption = corruption(&disk, &SMALL);
+    assert!(matches!(corruption, Corruption::Renamed { file, .. } if file == other));
+}
+
+#[test]
+fn what_does_not_decode_stops_the_start_and_names_the_place() {
+    let disk = SimDisk::new();
+    let (log, _) = open(&disk, &SMALL);
+    let at = append(&log, b"from the future");
+    log.close().unwrap();
+    drop(log);
+    let refused = headwater_store::log::Log::open(
+        std::sync::Arc::new(disk.clone()),
+        &dir(),
+        SMALL,
+        &mut |_, _, _| {
+            Err(headwater_store::error::Malformed {
+                what: "an unknown record",
+            })
+        },
+    );
+    let Err(OpenError::Malformed { at: named, .. }) = refused else {
+        panic!("{refused:?}")
+    };
+    assert_eq!(named, at);
+    open(&disk, &SMALL);
+}
