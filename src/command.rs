@@ -190,6 +190,8 @@ pub(crate) struct Command {
     pub(crate) full_name: String,
     /// How many words name it: 1, or 2 for a subcommand.
     pub(crate) depth: usize,
+    /// How many words a request has, negative when it may have more; as `COMMAND INFO` shows it.
+    pub(crate) arity: i16,
     /// The container's name in upper case, for a subcommand.
     pub(crate) container: Option<&'static str>,
     /// Its place in [`Table::all`], where statistics find theirs.
@@ -236,10 +238,12 @@ impl Table {
     ) -> usize {
         let number = self.all.len();
         let subcommands = HashMap::default();
+        let arity = spec.arity(if depth == 1 { 1 } else { 2 });
         self.all.push(Command {
             spec,
             full_name,
             depth,
+            arity,
             container,
             number,
             subcommands,
@@ -284,18 +288,14 @@ impl Table {
 }
 
 impl Command {
-    /// Its arity as `COMMAND INFO` shows it.
-    pub(crate) fn arity(&self) -> i16 {
-        if self.depth == 1 {
-            self.spec.arity(1)
-        } else {
-            self.spec.arity(2)
-        }
-    }
-
     /// Whether a request of so many words may be one of this command.
     pub(crate) fn takes(&self, words: usize) -> bool {
-        self.spec.takes(words, if self.depth == 1 { 1 } else { 2 })
+        let fewest = usize::from(self.arity.unsigned_abs());
+        if self.arity < 0 {
+            words >= fewest
+        } else {
+            words == fewest
+        }
     }
 }
 

@@ -26,7 +26,7 @@ use crate::clients::Client;
 use crate::clock;
 use crate::command::Park;
 use crate::config;
-use crate::execute::{self, Step};
+use crate::execute::{Round, Step};
 use crate::refusal::Refusal;
 use crate::server::Server;
 use crate::session::Session;
@@ -46,9 +46,6 @@ const BUFFER_KEEP: usize = 256 * 1024;
 
 /// How much of what a client sends is read while it waits for keys, so that its end is noticed.
 const INPUT_WHILE_PARKED: usize = 64 * 1024;
-
-/// Requests executed on one reading of the clock.
-const REQUESTS_PER_TICK: usize = 32;
 
 /// Why a connection ended.
 enum End {
@@ -76,7 +73,7 @@ pub(crate) struct Connection {
 }
 
 /// What to do after a round of requests.
-enum Round {
+enum Turn {
     /// All that has arrived is executed.
     Read,
     /// There may be more to execute.
@@ -113,41 +110,38 @@ impl Connection {
 
     async fn serve(&mut self) -> Result<(), End> {
         loop {
-            let round = self.execute();
+            let turn = self.execute();
             if !self.output.is_empty() {
                 self.committed().await?;
                 self.send().await?;
             }
-            match round {
-                Round::Again => {}
-                Round::Close => return Ok(()),
-                Round::Park(park) => self.park(park).await?,
-                Round::Paused => self.server.pause.wait().await,
-                Round::Read => self.receive().await?,
+            match turn {
+                Turn::Again => {}
+                Turn::Close => return Ok(()),
+                Turn::Park(park) => self.park(park).await?,
+                Turn::Paused => self.server.pause.wait().await,
+                Turn::Read => self.receive().await?,
             }
         }
     }
 
     /// Executes requests until none is whole, one has to wait, or it is time to send.
-    fn execute(&mut self) -> Round {
-        let mut now = clock::unix_ms();
+    fn execute(&mut self) -> Turn {
+        let mut round = Round::new(&self.server);
         let mut limits = self.limits();
-        for executed in 0..REQUESTS_ROUND {
+        for _ in 0..REQUESTS_ROUND {
             if self.output.len() >= OUTPUT_ROUND {
-                return Round::Again;
-            }
-            if executed % REQUESTS_PER_TICK == REQUESTS_PER_TICK - 1 {
-                now = clock::unix_ms();
+                return Turn::Again;
             }
             let input = &self.input[self.done..];
             let length = match self.decoder.decode(input, &limits) {
                 Ok(Some(length)) => length,
-                Ok(None) => return Round::Read,
+                Ok(None) => return Turn::Read,
                 Err(error) => {
                     let refusal = Refusal::Protocol(error);
                     Writer::new(&mut self.output, self.session.protocol).error(&refusal);
                     self.server.stats.rejected(None, &refusal);
-                    return Round::Close;
+                    return Turn::Close;
                 }
             };
             let request = self.decoder.request(input);
@@ -160,26 +154,25 @@ impl Connection {
                     client = %self.session.client.addr,
                     "closed a connection that speaks HTTP: possibly an attack across protocols"
                 );
-                return Round::Close;
+                return Turn::Close;
             }
-            let (server, session) = (&*self.server, &mut self.session);
-            let was_authenticated = session.authenticated;
-            match execute::execute(server, session, request, &mut self.output, now) {
+            let was_authenticated = self.session.authenticated;
+            match round.execute(&mut self.session, request, &mut self.output) {
                 Step::Next => self.done += length,
                 Step::Park(park) => {
                     self.done += length;
-                    return Round::Park(park);
+                    return Turn::Park(park);
                 }
-                Step::Paused => return Round::Paused,
+                Step::Paused => return Turn::Paused,
             }
             if self.session.closing {
-                return Round::Close;
+                return Turn::Close;
             }
             if self.session.authenticated != was_authenticated {
                 limits = self.limits();
             }
         }
-        Round::Again
+        Turn::Again
     }
 
     fn limits(&self) -> Limits {

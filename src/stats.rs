@@ -2,11 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use crate::clock;
 use crate::command::{Command, TABLE};
 use crate::refusal::Refusal;
 use crate::session::Session;
@@ -26,7 +25,8 @@ pub(crate) struct Stats {
 #[derive(Default)]
 pub(crate) struct Calls {
     pub(crate) calls: AtomicU64,
-    pub(crate) usec: AtomicU64,
+    /// How long they ran in all, in nanoseconds.
+    pub(crate) nanos: AtomicU64,
     pub(crate) rejected: AtomicU64,
     pub(crate) failed: AtomicU64,
 }
@@ -48,16 +48,12 @@ impl Stats {
         }
     }
 
-    pub(crate) fn started(&self) -> Instant {
-        clock::instant()
-    }
-
     /// Counts a command that ran, with how long it took.
-    pub(crate) fn finished(&self, command: &Command, started: Instant, refusal: Option<&Refusal>) {
-        let usec = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+    pub(crate) fn finished(&self, command: &Command, took: Duration, refusal: Option<&Refusal>) {
         let calls = &self.by_command[command.number];
+        let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
         calls.calls.fetch_add(1, Ordering::Relaxed);
-        calls.usec.fetch_add(usec, Ordering::Relaxed);
+        calls.nanos.fetch_add(nanos, Ordering::Relaxed);
         self.commands.fetch_add(1, Ordering::Relaxed);
         if let Some(refusal) = refusal {
             calls.failed.fetch_add(1, Ordering::Relaxed);
@@ -65,10 +61,10 @@ impl Stats {
         }
     }
 
-    /// Counts the end of a command that waited. Its time is what it ran, not what it waited.
+    /// Counts the end of a command that waited; waiting is not running.
     pub(crate) fn waited(&self, session: &Session, refusal: Option<&Refusal>) {
         if let Some(number) = session.client.last_command() {
-            self.finished(&TABLE.all[number], self.started(), refusal);
+            self.finished(&TABLE.all[number], Duration::ZERO, refusal);
         }
     }
 
@@ -110,7 +106,7 @@ impl Stats {
     /// `CONFIG RESETSTAT`.
     pub(crate) fn reset(&self) {
         for calls in &self.by_command {
-            for counter in [&calls.calls, &calls.usec, &calls.rejected, &calls.failed] {
+            for counter in [&calls.calls, &calls.nanos, &calls.rejected, &calls.failed] {
                 counter.store(0, Ordering::Relaxed);
             }
         }

@@ -319,17 +319,6 @@ impl Spec {
         }
     }
 
-    /// Whether `words` words, the name's included, are a number this command takes.
-    pub(crate) const fn takes(&self, words: usize, depth: i16) -> bool {
-        let arity = self.arity(depth);
-        let fewest = arity.unsigned_abs() as usize;
-        if arity < 0 {
-            words >= fewest
-        } else {
-            words == fewest
-        }
-    }
-
     /// Where the keys are: the first [`Kind::Key`] of the syntax tree says.
     pub(crate) const fn keys(&self, depth: i16) -> Keys {
         let mut word = depth;

@@ -6,6 +6,7 @@
 use headwater_resp::{OwnedRequest, Request};
 use headwater_store::Growth;
 
+use crate::clock;
 use crate::command::{
     Access, Arg, Args, Body, Command, Cx, Group, Halt, KeyUse, Outcome, Spec, Traits,
 };
@@ -160,7 +161,7 @@ fn exec(cx: &mut Cx<'_>, _: &mut Args<'_>) -> Result<Outcome, Halt> {
     cx.out.array(transaction.queued.len());
     for queued in &transaction.queued {
         let start = cx.out.len();
-        let started = cx.server.stats.started();
+        let began = clock::instant();
         let refusal = match run_in(cx, queued.command, queued.request.as_request()) {
             Ok(Outcome::Done) => None,
             // Inside a transaction nothing waits.
@@ -177,7 +178,7 @@ fn exec(cx: &mut Cx<'_>, _: &mut Args<'_>) -> Result<Outcome, Halt> {
         };
         cx.server
             .stats
-            .finished(queued.command, started, refusal.as_ref());
+            .finished(queued.command, began.elapsed(), refusal.as_ref());
         // SELECT and HELLO hold for the commands behind them.
         cx.data.db = cx.session.db;
         cx.data.out.set_protocol(cx.session.protocol);

@@ -5,7 +5,7 @@
 //! * The new entry itself may be trimmed away (`MAXLEN 0`); its ID is returned all the same.
 //! * The fields go into the log as they came: their RESP bytes are copied once.
 
-use headwater_store::{Change, Fields, IdRule, NextIdError, StreamId, TrimPoint};
+use headwater_store::{Change, Fields, IdRule, NextIdError, StreamId, Trim, TrimPoint};
 
 use crate::command::stream::trim::{self, TrimOptions};
 use crate::command::{Access, Arg, Args, Body, Cx, Group, Halt, KeyUse, Outcome, Spec, Traits};
@@ -36,6 +36,15 @@ pub(crate) static XADD: Spec = Spec {
     body: Body::Run(run),
 };
 
+/// What is to be added, and where.
+struct Addition<'a> {
+    key: &'a [u8],
+    creates: bool,
+    rule: IdRule,
+    trim: Option<Trim>,
+    fields: Fields<'a>,
+}
+
 fn run(cx: &mut Cx<'_>, args: &mut Args<'_>) -> Result<Outcome, Halt> {
     let key = args.word()?;
     let mut trim = TrimOptions::default();
@@ -60,33 +69,47 @@ fn run(cx: &mut Cx<'_>, args: &mut Args<'_>) -> Result<Outcome, Halt> {
             Refusal::Command("ERR The ID specified in XADD must be greater than 0-0").into(),
         );
     }
-    if !cx.has(key) {
-        if !creates {
-            cx.out.null();
-            return Ok(Outcome::Done);
-        }
-        cx.create(key)?;
-    }
     let words = u32::try_from(words).map_err(|_too_many| Refusal::Syntax)?;
     let fields = Fields {
         words,
         resp: args.rest_raw(),
     };
-    let limits = cx.node_limits();
-    let now = cx.now;
-    let Some(mut stream) = cx.data.access.stream(cx.data.db, key, now) else {
-        unreachable!("the stream was there or was created")
+    add(
+        cx,
+        &Addition {
+            key,
+            creates,
+            rule,
+            trim,
+            fields,
+        },
+    )
+}
+
+fn add(cx: &mut Cx<'_>, addition: &Addition<'_>) -> Result<Outcome, Halt> {
+    let Some(mut stream) = cx.stream(addition.key) else {
+        if !addition.creates {
+            cx.out.null();
+            return Ok(Outcome::Done);
+        }
+        cx.create(addition.key)?;
+        return add(cx, addition);
     };
-    let id = stream.next_id(rule, now).map_err(|error| match error {
-        NextIdError::NotGreater => Refusal::Command(
-            "ERR The ID specified in XADD is equal or smaller than the target stream top item",
-        ),
-        NextIdError::Exhausted => Refusal::Command(
-            "ERR The stream has exhausted the last possible ID, unable to add more items",
-        ),
-    })?;
-    let added = stream.entry_added(id, fields, limits);
-    match trim.and_then(|trim| stream.trim_point_after(&added, &trim)) {
+    let id = stream
+        .next_id(addition.rule, cx.now)
+        .map_err(|error| match error {
+            NextIdError::NotGreater => Refusal::Command(
+                "ERR The ID specified in XADD is equal or smaller than the target stream top item",
+            ),
+            NextIdError::Exhausted => Refusal::Command(
+                "ERR The stream has exhausted the last possible ID, unable to add more items",
+            ),
+        })?;
+    let added = stream.entry_added(id, addition.fields, cx.node_limits());
+    match addition
+        .trim
+        .and_then(|trim| stream.trim_point_after(&added, &trim))
+    {
         None => stream.commit(&[added])?,
         Some(TrimPoint { through, .. }) => stream.commit(&[added, Change::Trimmed { through }])?,
     }
