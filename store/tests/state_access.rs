@@ -1,0 +1,478 @@
+//! What an access knows about keys, and what it notes.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use headwater_store::disk::{Loss, SimDisk};
+use headwater_store::error::{AppendError, OpenError};
+use headwater_store::log::{Growth, Log, LogOptions};
+use headwater_store::lsn::Lsn;
+use headwater_store::{
+    Access, Change, EventKind, Fields, IdRule, NodeLimits, Store, StoreOptions, StreamId,
+};
+
+const NOW: u64 = 1000;
+
+fn open(disk: &SimDisk) -> Arc<Store> {
+    let log = LogOptions {
+        segment_bytes: 64 << 10,
+        reserve_bytes: 4 << 10,
+        ..LogOptions::default()
+    };
+    let store = Store::open(
+        Arc::new(disk.clone()),
+        Path::new("/store"),
+        StoreOptions { log },
+    );
+    store.expect("the disk works")
+}
+
+fn new_store() -> Arc<Store> {
+    open(&SimDisk::new())
+}
+
+fn create(access: &mut Access<'_>, keys: &[&str]) {
+    for key in keys {
+        access
+            .create(0, key.as_bytes(), NOW)
+            .expect("there is room");
+    }
+}
+
+fn add(access: &Access<'_>, key: &str, value: &str) -> StreamId {
+    let mut buffer = Vec::new();
+    let fields = Fields::encode(["task", value], &mut buffer);
+    let mut stream = access.stream(0, key.as_bytes(), NOW).expect("it is there");
+    let id = stream
+        .next_id(IdRule::Auto, NOW)
+        .expect("there are IDs left");
+    let added = stream.entry_added(id, fields, NodeLimits::default());
+    stream.commit(&[added]).expect("there is room");
+    id
+}
+
+/// The values of all entries of a stream.
+fn values(access: &Access<'_>, key: &str) -> Vec<String> {
+    let stream = access.stream(0, key.as_bytes(), NOW).expect("it is there");
+    let value = |entry| {
+        access.fields(&entry, |fields| {
+            let value = fields.iter().nth(1).expect("there is a value");
+            String::from_utf8_lossy(value).into_owned()
+        })
+    };
+    stream
+        .range(StreamId::MIN, StreamId::MAX)
+        .map(value)
+        .collect()
+}
+
+fn keys(access: &Access<'_>, db: u8, now: u64) -> Vec<String> {
+    let keys = access.keys(db, now);
+    keys.map(|key| String::from_utf8_lossy(key).into_owned())
+        .collect()
+}
+
+#[test]
+fn a_reply_depends_on_what_was_looked_at() {
+    let store = new_store();
+    let mut access = store.alone();
+    create(&mut access, &["jobs", "idle"]);
+    let created = store.log().appended();
+    assert_eq!(access.take_depends_on(), created);
+    assert_eq!(access.take_depends_on(), Lsn::ZERO);
+    add(&access, "jobs", "mail");
+    let added = store.log().appended();
+    assert_eq!(access.take_depends_on(), added);
+    drop(access);
+
+    let mut access = store.shared();
+    drop(access.stream(0, b"idle", NOW));
+    assert_eq!(access.take_depends_on(), created);
+    drop(access.stream(0, b"jobs", NOW));
+    assert_eq!(access.take_depends_on(), added);
+    // That a key is not there depends on whoever removed it.
+    assert!(access.stream(0, b"none", NOW).is_none());
+    assert_eq!(access.take_depends_on(), created);
+    drop(access);
+
+    let mut access = store.alone();
+    access.swap(0, 1).expect("there is room");
+    let swapped = access.take_depends_on();
+    assert_eq!(swapped, store.log().appended());
+    drop(access.stream(1, b"idle", NOW));
+    assert_eq!(access.take_depends_on(), swapped);
+    access
+        .set_expiry(1, b"jobs", Some(NOW + 1), NOW)
+        .expect("there is room");
+    let expires = access.take_depends_on();
+    for look in [NOW, NOW + 1] {
+        drop(access.stream(1, b"jobs", look));
+        assert_eq!(access.take_depends_on(), expires);
+    }
+}
+
+#[test]
+fn expired_streams_are_gone_before_they_are_removed() {
+    let store = new_store();
+    let mut access = store.alone();
+    create(&mut access, &["a", "b", "c"]);
+    for (key, at) in [(b"a", 2000), (b"b", 3000), (b"b", 2001)] {
+        assert!(
+            access
+                .set_expiry(0, key, Some(at), NOW)
+                .expect("there is room")
+        );
+    }
+    assert_eq!(
+        (access.expiring_len(0), access.next_expiry()),
+        (2, Some(2000))
+    );
+    assert_eq!(access.expires_at(0, b"b", NOW), Some(Some(2001)));
+    assert_eq!(access.expires_at(0, b"c", NOW), Some(None));
+    assert!(access.exists(0, b"a", 1999));
+    assert!(!access.exists(0, b"a", 2000));
+    assert!(access.stream(0, b"a", 2000).is_none());
+    assert_eq!(keys(&access, 0, 2000), ["b", "c"]);
+    assert_eq!(access.scan(0, 0, 10, 2000), (0, vec![&b"b"[..], b"c"]));
+    assert_eq!(access.random_key(0, 0, 2001), Some(&b"c"[..]));
+    assert!(
+        !access
+            .set_expiry(0, b"a", None, 2000)
+            .expect("there is room")
+    );
+    assert!(
+        !access
+            .move_to((0, b"a"), (0, b"z"), 2000)
+            .expect("there is room")
+    );
+    assert!(
+        !access
+            .copy((0, b"a"), (0, b"z"), 2000)
+            .expect("there is room")
+    );
+    assert_eq!(access.len(0), 3);
+    // Something new may take the place at once.
+    access.create(0, b"a", 2000).expect("there is room");
+    assert_eq!(access.expires_at(0, b"a", 9999), Some(None));
+    assert_eq!(access.remove_expired(2000, 10).expect("there is room"), 0);
+    assert_eq!(access.remove_expired(2001, 10).expect("there is room"), 1);
+    assert_eq!(keys(&access, 0, 0), ["c", "a"]);
+    assert_eq!((access.expiring_len(0), access.next_expiry()), (0, None));
+}
+
+#[test]
+fn a_scan_returns_every_key_once_while_others_come_and_go() {
+    let store = new_store();
+    let mut access = store.alone();
+    create(&mut access, &["a", "b", "c", "d", "e"]);
+    let (cursor, first) = access.scan(0, 0, 2, NOW);
+    assert_eq!(first, [b"a", b"b"]);
+    assert!(access.remove(0, b"a", NOW).expect("there is room"));
+    assert!(
+        access
+            .move_to((0, b"c"), (0, b"b"), NOW)
+            .expect("there is room")
+    );
+    create(&mut access, &["f"]);
+    let (cursor, second) = access.scan(0, cursor, 2, NOW);
+    assert_eq!(second, [b"b", b"d"]);
+    assert!(access.remove(0, b"e", NOW).expect("there is room"));
+    let (cursor, third) = access.scan(0, cursor, 2, NOW);
+    assert_eq!((cursor, third), (0, vec![&b"f"[..]]));
+    assert_eq!(access.scan(0, 99, 2, NOW), (0, vec![]));
+}
+
+#[test]
+fn a_copy_shares_nothing_but_its_entries() {
+    let store = new_store();
+    let mut access = store.alone();
+    create(&mut access, &["jobs", "copy"]);
+    add(&access, "jobs", "one");
+    access
+        .set_expiry(0, b"jobs", Some(5000), NOW)
+        .expect("there is room");
+    assert!(
+        access
+            .copy((0, b"jobs"), (0, b"copy"), NOW)
+            .expect("there is room")
+    );
+    add(&access, "jobs", "two");
+    access.remove(0, b"jobs", NOW).expect("there is room");
+    assert_eq!(values(&access, "copy"), ["one"]);
+    assert_eq!(access.expires_at(0, b"copy", NOW), Some(Some(5000)));
+    add(&access, "copy", "three");
+    assert_eq!(values(&access, "copy"), ["one", "three"]);
+}
+
+#[test]
+fn watch_sees_changes_of_entries_keys_and_expiry_and_no_others() {
+    let store = new_store();
+    let mut access = store.alone();
+    let version = |access: &Access<'_>| {
+        let stream = access.stream(0, b"jobs", NOW);
+        stream.map(|stream| (stream.number(), stream.version()))
+    };
+    let mut seen = vec![version(&access)];
+    let mut note = |access: &Access<'_>, changes: bool| {
+        let version = version(access);
+        assert_eq!(
+            !seen.contains(&version),
+            changes,
+            "{seen:?} and {version:?}"
+        );
+        seen.push(version);
+    };
+    create(&mut access, &["jobs"]);
+    note(&access, true);
+    add(&access, "jobs", "mail");
+    note(&access, true);
+    let commit = |access: &Access<'_>, change| {
+        let mut stream = access.stream(0, b"jobs", NOW).expect("it is there");
+        stream.commit(&[change]).expect("there is room");
+    };
+    let group: &[u8] = b"workers";
+    let (last_delivered, entries_read) = (StreamId::MIN, None);
+    commit(
+        &access,
+        Change::GroupCreated {
+            group,
+            last_delivered,
+            entries_read,
+        },
+    );
+    commit(
+        &access,
+        Change::ConsumerCreated {
+            group,
+            consumer: b"ann",
+            at: 1,
+        },
+    );
+    commit(&access, Change::GroupDestroyed { group });
+    note(&access, false);
+    let last_id = StreamId::new(NOW, 0);
+    let gone = [last_id];
+    commit(
+        &access,
+        Change::EntriesDeleted {
+            ids: (&gone).into(),
+        },
+    );
+    note(&access, true);
+    let max_deleted = StreamId::MIN;
+    commit(
+        &access,
+        Change::Positioned {
+            last_id,
+            entries_added: 9,
+            max_deleted,
+        },
+    );
+    note(&access, false);
+    add(&access, "jobs", "mail");
+    note(&access, true);
+    commit(
+        &access,
+        Change::Trimmed {
+            through: StreamId::MAX,
+        },
+    );
+    note(&access, true);
+    access
+        .set_expiry(0, b"jobs", Some(9999), NOW)
+        .expect("there is room");
+    note(&access, true);
+    access
+        .move_to((0, b"jobs"), (0, b"other"), NOW)
+        .expect("there is room");
+    access
+        .move_to((0, b"other"), (0, b"jobs"), NOW)
+        .expect("there is room");
+    note(&access, true);
+    access.remove(0, b"jobs", NOW).expect("there is room");
+    create(&mut access, &["jobs"]);
+    note(&access, true);
+}
+
+#[test]
+fn events_tell_those_who_wait_what_became_of_their_keys() {
+    use EventKind::{Appeared, Appended, GroupDestroyed, Removed};
+    let store = new_store();
+    let mut access = store.alone();
+    let take = |access: &mut Access<'_>| {
+        let events = access.take_events().into_iter();
+        events
+            .map(|event| {
+                (
+                    event.db,
+                    String::from_utf8_lossy(&event.key).into_owned(),
+                    event.kind,
+                )
+            })
+            .collect::<Vec<_>>()
+    };
+    let event = |db, key: &str, kind| (db, key.to_owned(), kind);
+    create(&mut access, &["a", "b"]);
+    assert_eq!(take(&mut access), []);
+    store.watch_keys(true);
+    create(&mut access, &["c"]);
+    assert_eq!(take(&mut access), [event(0, "c", Appeared)]);
+    add(&access, "a", "mail");
+    let group: &[u8] = b"workers";
+    let (last_delivered, entries_read) = (StreamId::MIN, None);
+    let mut stream = access.stream(0, b"a", NOW).expect("it is there");
+    let created = Change::GroupCreated {
+        group,
+        last_delivered,
+        entries_read,
+    };
+    stream
+        .commit(&[created, Change::GroupDestroyed { group }])
+        .expect("there is room");
+    drop(stream);
+    assert_eq!(
+        take(&mut access),
+        [event(0, "a", Appended), event(0, "a", GroupDestroyed)]
+    );
+    access
+        .move_to((0, b"a"), (1, b"b"), NOW)
+        .expect("there is room");
+    assert_eq!(
+        take(&mut access),
+        [event(0, "a", Removed), event(1, "b", Appeared)]
+    );
+    access
+        .copy((1, b"b"), (0, b"c"), NOW)
+        .expect("there is room");
+    assert_eq!(
+        take(&mut access),
+        [event(0, "c", Removed), event(0, "c", Appeared)]
+    );
+    access.flush(Some(1)).expect("there is room");
+    assert_eq!(take(&mut access), [event(1, "b", Removed)]);
+    access
+        .set_expiry(0, b"c", Some(NOW + 1), NOW)
+        .expect("there is room");
+    assert_eq!(take(&mut access), []);
+    access.remove_expired(NOW + 1, 1).expect("there is room");
+    assert_eq!(take(&mut access), [event(0, "c", Removed)]);
+    access.swap(0, 7).expect("there is room");
+    assert_eq!(
+        take(&mut access),
+        [event(0, "b", Removed), event(7, "b", Appeared)]
+    );
+    store.watch_keys(false);
+    access.flush(None).expect("there is room");
+    assert_eq!(take(&mut access), []);
+}
+
+#[test]
+fn a_batch_is_read_while_it_is_open_and_kept_or_lost_as_a_whole() {
+    let disk = SimDisk::new();
+    let store = open(&disk);
+    let mut access = store.alone();
+    create(&mut access, &["jobs"]);
+    add(&access, "jobs", "before");
+    store.log().sync().expect("the disk works");
+    access
+        .begin_batch(Growth::Adds, 1000)
+        .expect("there is room");
+    add(&access, "jobs", "one");
+    access
+        .begin_batch(Growth::Adds, 1000)
+        .expect("there is room");
+    create(&mut access, &["more"]);
+    add(&access, "more", "two");
+    access.end_batch();
+    assert_eq!(values(&access, "jobs"), ["before", "one"]);
+    assert_eq!(values(&access, "more"), ["two"]);
+    access.end_batch();
+    assert_eq!(values(&access, "jobs"), ["before", "one"]);
+
+    let lost = open(&disk.after_crash(Loss::All));
+    assert_eq!(values(&lost.shared(), "jobs"), ["before"]);
+    store.log().sync().expect("the disk works");
+    let kept = open(&disk.after_crash(Loss::All));
+    assert_eq!(values(&kept.shared(), "jobs"), ["before", "one"]);
+    assert_eq!(values(&kept.shared(), "more"), ["two"]);
+}
+
+#[test]
+fn what_the_log_refuses_has_not_happened() {
+    let disk = SimDisk::new();
+    let store = open(&disk);
+    let mut access = store.alone();
+    create(&mut access, &["jobs"]);
+    disk.set_capacity(Some(disk.allocated()));
+    let large = "x".repeat(1000);
+    let mut buffer = Vec::new();
+    let fields = Fields::encode(["task", &large], &mut buffer);
+    let refused = loop {
+        let mut stream = access.stream(0, b"jobs", NOW).expect("it is there");
+        let id = stream
+            .next_id(IdRule::Auto, NOW)
+            .expect("there are IDs left");
+        let added = stream.entry_added(id, fields, NodeLimits::default());
+        let before = stream.len();
+        if let Err(refused) = stream.commit(&[added]) {
+            assert_eq!(stream.len(), before);
+            break refused;
+        }
+    };
+    assert!(matches!(refused, AppendError::Full { .. }), "{refused}");
+    let before = store.log().appended();
+    assert_eq!(before, access.take_depends_on());
+    // What frees data goes on.
+    let mut stream = access.stream(0, b"jobs", NOW).expect("it is there");
+    stream
+        .commit(&[Change::Trimmed {
+            through: StreamId::MAX,
+        }])
+        .expect("there is a reserve");
+    drop(stream);
+    assert!(access.remove(0, b"jobs", NOW).expect("there is a reserve"));
+}
+
+#[test]
+fn a_record_that_is_not_understood_stops_the_start() {
+    for body in [&b"\x7f\x01"[..], b"\x21", b"\x25\x00more"] {
+        let disk = SimDisk::new();
+        let arc = Arc::new(disk.clone());
+        let dir = Path::new("/store");
+        let log = Log::open(arc, dir, LogOptions::default(), &mut |_, _, _| Ok(()));
+        let log = log.expect("the disk works");
+        let mut appender = log.append(Growth::Adds, 100).expect("there is room");
+        appender.push(|out| out.extend_from_slice(body));
+        drop(appender);
+        log.close().expect("the disk works");
+        drop(log);
+        let opened = Store::open(Arc::new(disk), dir, StoreOptions::default());
+        assert!(
+            matches!(opened, Err(OpenError::Malformed { .. })),
+            "{body:?}"
+        );
+    }
+}
+
+#[test]
+fn shared_access_works_side_by_side() {
+    let store = new_store();
+    create(&mut store.alone(), &["a", "b"]);
+    let worker = |key: &'static str| {
+        let store = Arc::clone(&store);
+        move || {
+            for number in 0..500 {
+                add(&store.shared(), key, &number.to_string());
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        for key in ["a", "b", "a", "b"] {
+            scope.spawn(worker(key));
+        }
+    });
+    let access = store.shared();
+    for key in ["a", "b"] {
+        assert_eq!(values(&access, key).len(), 1000);
+    }
+}
