@@ -288,6 +288,16 @@ impl Table {
 }
 
 impl Command {
+    /// Whether a request is surely one of this command, by name and number of words.
+    pub(crate) fn answers_to(&self, request: Request<'_>) -> bool {
+        self.depth == 1
+            && self.subcommands.is_empty()
+            && request
+                .word(0)
+                .eq_ignore_ascii_case(self.spec.name.as_bytes())
+            && self.takes(request.len())
+    }
+
     /// Whether a request of so many words may be one of this command.
     pub(crate) fn takes(&self, words: usize) -> bool {
         let fewest = usize::from(self.arity.unsigned_abs());

@@ -24,32 +24,64 @@ pub(crate) enum Step {
 
 /// One round of requests on one connection: what has arrived, executed before anybody waits.
 ///
-/// The clock is read once a request: where one ends, the next begins.
+/// Pipelines repeat one command. So the round remembers the last one, which saves a lookup, and
+/// settles accounts (the clock, the statistics) once for a stretch of the same command.
 pub(crate) struct Round<'s> {
     server: &'s Server,
-    /// The wall clock when the round began, in milliseconds since 1970.
-    began_ms: u64,
+    /// The last command, and how often it ran in this stretch.
+    last: Option<&'static Command>,
+    calls: u32,
+    /// When the stretch began.
     began: Instant,
-    /// When the last request ended.
-    ended: Instant,
+    /// The same in milliseconds since 1970: the moment of the requests in it.
+    now_ms: u64,
+    /// A point of both clocks.
+    origin: (Instant, u64),
 }
+
+/// The most requests that share one reading of the clock.
+const STRETCH_MAX: u32 = 16;
 
 impl<'s> Round<'s> {
     pub(crate) fn new(server: &'s Server) -> Self {
-        let began = clock::instant();
+        let (began, now_ms) = (clock::instant(), clock::unix_ms());
         Self {
             server,
-            began_ms: clock::unix_ms(),
+            last: None,
+            calls: 0,
             began,
-            ended: began,
+            now_ms,
+            origin: (began, now_ms),
         }
     }
 
-    /// The moment of the request that runs, in milliseconds since 1970.
-    fn now(&self) -> u64 {
-        let since = self.ended.duration_since(self.began).as_millis();
-        self.began_ms
-            .saturating_add(u64::try_from(since).unwrap_or(u64::MAX))
+    /// Settles the accounts of the stretch, and begins another.
+    fn settle(&mut self) {
+        let Some(command) = self.last.filter(|_| self.calls > 0) else {
+            return;
+        };
+        let now = clock::instant();
+        let took = now.duration_since(self.began);
+        self.server.stats.ran(command, self.calls, took);
+        self.calls = 0;
+        self.began = now;
+        let (instant, ms) = self.origin;
+        let since = now.duration_since(instant).as_millis();
+        self.now_ms = ms.saturating_add(u64::try_from(since).unwrap_or(u64::MAX));
+    }
+
+    /// The command that a request names.
+    fn lookup(&mut self, request: Request<'_>) -> Result<&'static Command, Refusal> {
+        let last = self.last.filter(|last| last.answers_to(request));
+        let command = match last {
+            Some(last) => last,
+            None => TABLE.lookup(request)?,
+        };
+        if last.is_none() || self.calls == STRETCH_MAX {
+            self.settle();
+            self.last = Some(command);
+        }
+        Ok(command)
     }
 
     /// Runs one request to its reply, which is appended to `out`; `session.depends_on` then covers
@@ -61,7 +93,7 @@ impl<'s> Round<'s> {
         out: &mut Vec<u8>,
     ) -> Step {
         let start = out.len();
-        let step = match admit(self.server, session, request) {
+        let step = match self.admit(session, request) {
             Ok(Admitted::Run(command)) => self.run(session, command, request, out),
             Ok(Admitted::Queue(command)) => {
                 queue(session, command, request);
@@ -110,8 +142,8 @@ impl<'s> Round<'s> {
             out.truncate(start);
             result = self.run_with(true, session, command, request, out);
         }
-        let refusal = match result {
-            Ok(Outcome::Done) => None,
+        match result {
+            Ok(Outcome::Done) => {}
             Ok(Outcome::Park(park)) => {
                 debug_assert_eq!(out.len(), start, "a command that waits has said nothing");
                 return Step::Park(park);
@@ -120,13 +152,29 @@ impl<'s> Round<'s> {
                 let refusal = refused(halt);
                 out.truncate(start);
                 Writer::new(out, session.protocol).error(&refusal);
-                Some(refusal)
+                self.server.stats.failed(command, &refusal);
             }
-        };
-        let began = std::mem::replace(&mut self.ended, clock::instant());
-        let took = self.ended.duration_since(began);
-        self.server.stats.finished(command, took, refusal.as_ref());
+        }
+        self.calls += 1;
         Step::Next
+    }
+
+    fn admit(
+        &mut self,
+        session: &Session,
+        request: Request<'_>,
+    ) -> Result<Admitted, (Option<&'static Command>, Refusal)> {
+        let command = self.lookup(request).map_err(|refusal| (None, refusal))?;
+        gate::check(self.server, session, command).map_err(|refusal| (Some(command), refusal))?;
+        let queues = session.transaction.is_some() && !command.spec.traits.has(Traits::NOT_QUEUED);
+        if gate::paused(self.server, session, command) {
+            return Ok(Admitted::Pause);
+        }
+        Ok(if queues {
+            Admitted::Queue(command)
+        } else {
+            Admitted::Run(command)
+        })
     }
 
     /// Runs a command, and then whoever waited for what it did.
@@ -140,7 +188,7 @@ impl<'s> Round<'s> {
     ) -> Result<Outcome, Halt> {
         let store = &self.server.store;
         let access = if alone { store.alone() } else { store.shared() };
-        let now = self.now();
+        let now = self.now_ms;
         let (db, protocol) = (session.db, session.protocol);
         let mut cx = Cx {
             data: Data {
@@ -165,28 +213,16 @@ impl<'s> Round<'s> {
     }
 }
 
+impl Drop for Round<'_> {
+    fn drop(&mut self) {
+        self.settle();
+    }
+}
+
 enum Admitted {
     Run(&'static Command),
     Queue(&'static Command),
     Pause,
-}
-
-fn admit(
-    server: &Server,
-    session: &Session,
-    request: Request<'_>,
-) -> Result<Admitted, (Option<&'static Command>, Refusal)> {
-    let command = TABLE.lookup(request).map_err(|refusal| (None, refusal))?;
-    gate::check(server, session, command).map_err(|refusal| (Some(command), refusal))?;
-    let queues = session.transaction.is_some() && !command.spec.traits.has(Traits::NOT_QUEUED);
-    if gate::paused(server, session, command) {
-        return Ok(Admitted::Pause);
-    }
-    Ok(if queues {
-        Admitted::Queue(command)
-    } else {
-        Admitted::Run(command)
-    })
 }
 
 fn queue(session: &mut Session, command: &'static Command, request: Request<'_>) {

@@ -48,23 +48,33 @@ impl Stats {
         }
     }
 
-    /// Counts a command that ran, with how long it took.
-    pub(crate) fn finished(&self, command: &Command, took: Duration, refusal: Option<&Refusal>) {
-        let calls = &self.by_command[command.number];
+    /// Counts calls of a command, with how long they took in all.
+    pub(crate) fn ran(&self, command: &Command, calls: u32, took: Duration) {
+        let counters = &self.by_command[command.number];
         let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
-        calls.calls.fetch_add(1, Ordering::Relaxed);
-        calls.nanos.fetch_add(nanos, Ordering::Relaxed);
-        self.commands.fetch_add(1, Ordering::Relaxed);
-        if let Some(refusal) = refusal {
-            calls.failed.fetch_add(1, Ordering::Relaxed);
-            self.error(refusal);
-        }
+        counters
+            .calls
+            .fetch_add(u64::from(calls), Ordering::Relaxed);
+        counters.nanos.fetch_add(nanos, Ordering::Relaxed);
+        self.commands.fetch_add(u64::from(calls), Ordering::Relaxed);
+    }
+
+    /// Counts a call that ran and ended in an error. It is counted as a call, too.
+    pub(crate) fn failed(&self, command: &Command, refusal: &Refusal) {
+        self.by_command[command.number]
+            .failed
+            .fetch_add(1, Ordering::Relaxed);
+        self.error(refusal);
     }
 
     /// Counts the end of a command that waited; waiting is not running.
     pub(crate) fn waited(&self, session: &Session, refusal: Option<&Refusal>) {
         if let Some(number) = session.client.last_command() {
-            self.finished(&TABLE.all[number], Duration::ZERO, refusal);
+            let command = &TABLE.all[number];
+            self.ran(command, 1, Duration::ZERO);
+            if let Some(refusal) = refusal {
+                self.failed(command, refusal);
+            }
         }
     }
 

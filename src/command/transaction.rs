@@ -162,23 +162,18 @@ fn exec(cx: &mut Cx<'_>, _: &mut Args<'_>) -> Result<Outcome, Halt> {
     for queued in &transaction.queued {
         let start = cx.out.len();
         let began = clock::instant();
-        let refusal = match run_in(cx, queued.command, queued.request.as_request()) {
-            Ok(Outcome::Done) => None,
+        match run_in(cx, queued.command, queued.request.as_request()) {
+            Ok(Outcome::Done) => {}
             // Inside a transaction nothing waits.
-            Ok(Outcome::Park(_)) => {
-                cx.out.null_array();
-                None
-            }
+            Ok(Outcome::Park(_)) => cx.out.null_array(),
             Err(halt) => {
                 let refusal = refused(halt);
                 cx.out.truncate(start);
                 cx.out.error(&refusal);
-                Some(refusal)
+                cx.server.stats.failed(queued.command, &refusal);
             }
-        };
-        cx.server
-            .stats
-            .finished(queued.command, began.elapsed(), refusal.as_ref());
+        }
+        cx.server.stats.ran(queued.command, 1, began.elapsed());
         // SELECT and HELLO hold for the commands behind them.
         cx.data.db = cx.session.db;
         cx.data.out.set_protocol(cx.session.protocol);

@@ -9,6 +9,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use parking_lot::{MutexGuard, RwLockReadGuard, RwLockWriteGuard};
+use smallvec::SmallVec;
 
 use super::Store;
 use super::event::{self, EventKind, KeyEvent};
@@ -31,9 +32,10 @@ pub struct Access<'s> {
     events: RefCell<Vec<KeyEvent>>,
     /// How many streams are locked through this access.
     locked: Cell<u32>,
-    /// Where the records of the current commit went; kept for its memory.
-    places: RefCell<Vec<Lsn>>,
 }
+
+/// Where the records of a commit went. Most commits have one or two.
+type Places = SmallVec<[Lsn; 4]>;
 
 enum World<'s> {
     Alone(RwLockWriteGuard<'s, State>),
@@ -64,7 +66,6 @@ impl<'s> Access<'s> {
             depends_on: Cell::new(Lsn::ZERO),
             events: RefCell::default(),
             locked: Cell::new(0),
-            places: RefCell::default(),
         }
     }
 
@@ -211,19 +212,14 @@ impl<'s> Access<'s> {
     fn append<'r>(
         &self,
         records: &(impl Iterator<Item = Record<'r>> + Clone),
-        places: &mut Vec<Lsn>,
-    ) -> Result<Lsn, AppendError> {
-        places.clear();
-        let mut push = |appender: &mut Appender<'_>| {
-            places.extend(
-                records
-                    .clone()
-                    .map(|record| appender.push(|out| record.encode(out))),
-            );
-            appender.end()
+    ) -> Result<(Places, Lsn), AppendError> {
+        let push = |appender: &mut Appender<'_>| {
+            let push = |record: Record<'_>| appender.push(|out| record.encode(out));
+            let places: Places = records.clone().map(push).collect();
+            (places, appender.end())
         };
         let mut batch = self.batch.borrow_mut();
-        let end = if let Some(batch) = &mut *batch {
+        let (places, end) = if let Some(batch) = &mut *batch {
             push(&mut batch.appender)
         } else {
             let adds = records.clone().any(|record| record.adds());
@@ -232,7 +228,7 @@ impl<'s> Access<'s> {
             push(&mut self.store.log.append(growth, bytes)?)
         };
         self.depend_on(end);
-        Ok(end)
+        Ok((places, end))
     }
 
     /// Changes the keyspace: the log first, then the state.
@@ -241,16 +237,14 @@ impl<'s> Access<'s> {
             self.is_alone(),
             "the keyspace is changed by those who have it alone"
         );
-        let mut places = self.places.take();
         let records = changes.iter().map(|&change| Record::Keyspace(change));
-        let end = self.append(&records, &mut places)?;
+        let (places, end) = self.append(&records)?;
         for ((&at, record), change) in places.iter().zip(records).zip(changes) {
             if self.store.watching() {
                 event::of_keyspace_change(self.state(), change, &mut self.events.borrow_mut());
             }
             self.state_mut().apply(at, end, &record);
         }
-        self.places.replace(places);
         Ok(())
     }
 
@@ -568,17 +562,15 @@ trait Door {
 impl Door for Access<'_> {
     fn commit(&self, stream: &mut Stream, changes: &[Change<'_>]) -> Result<(), AppendError> {
         let number = stream.number();
-        let mut places = self.places.take();
         let record = |&change| Record::Stream {
             stream: number,
             change,
         };
-        let end = self.append(&changes.iter().map(record), &mut places)?;
+        let (places, end) = self.append(&changes.iter().map(record))?;
         for (&at, change) in places.iter().zip(changes) {
             stream.apply(at, change);
         }
         stream.note_changed(end);
-        self.places.replace(places);
         Ok(())
     }
 
