@@ -3,6 +3,7 @@
 use clap::{Parser, Subcommand};
 
 mod bench;
+mod clients;
 mod connection;
 mod differ;
 mod reply;
@@ -19,6 +20,8 @@ struct Cli {
 enum Command {
     /// Measures Headwater, Redis and Valkey side by side in one run.
     Bench(bench::Options),
+    /// Uses a server through the client libraries that people use.
+    Clients(clients::Options),
     /// Holds the same conversations with Headwater and a real server and compares the replies.
     Diff(differ::Options),
 }
@@ -26,6 +29,7 @@ enum Command {
 fn main() -> std::process::ExitCode {
     match Cli::parse().command {
         Command::Bench(options) => bench::run(&options),
+        Command::Clients(options) => clients::run(&options),
         Command::Diff(options) => differ::run(&options),
     }
 }
