@@ -1,9 +1,9 @@
 //! Holds the same conversations with Headwater and a real server, and compares what is replied.
 //!
 //! The conversations are the files of `redis-compat/transcripts`; how one is written is in
-//! [`transcript`]. Each is held in RESP2 and in RESP3. Beside them stand two conversations that are
-//! not files: [`table`] compares COMMAND INFO and COMMAND DOCS command by command, and [`random`]
-//! makes up stream commands from a seed.
+//! [`transcript`]. Each is held in RESP2 and in RESP3. Beside them stand three conversations that are
+//! not files: [`table`] compares COMMAND INFO and COMMAND DOCS command by command, [`scan`] walks
+//! through many keys, and [`random`] makes up stream commands from a seed.
 //!
 //! ```text
 //!  transcript --perform--> server A --> outcomes \
@@ -30,6 +30,7 @@ use transcript::{Action, Protocol, Transcript};
 mod compare;
 mod perform;
 mod random;
+mod scan;
 mod table;
 mod transcript;
 mod words;
@@ -67,7 +68,8 @@ pub(crate) struct Options {
     /// Where the conversations are.
     #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/transcripts"))]
     transcripts: PathBuf,
-    /// Only conversations whose name contains one of these; `command-table` is one.
+    /// Only conversations whose name contains one of these; `command-table` and
+    /// `scan-walk` are two.
     filter: Vec<String>,
 }
 
@@ -111,6 +113,9 @@ fn differences(options: &Options) -> Result<Report, Error> {
     let transcripts = read_all(&options.transcripts)?;
     if wanted(table::NAME) {
         pair.table(&mut report)?;
+    }
+    if wanted(scan::NAME) {
+        pair.scan(&mut report)?;
     }
     for transcript in transcripts
         .iter()
@@ -269,15 +274,48 @@ impl Pair<'_> {
         for protocol in [Protocol::Resp2, Protocol::Resp3] {
             let found = table::compare(self.theirs.server.addr, self.ours.server.addr, protocol);
             let found = found.map_err(|cause| self.ours.lost(cause))?;
-            report.conversations += 1;
-            report.replies += found.compared;
-            for (what, parting) in &found.partings {
-                report.differences += 1;
-                println!("{}: {what} ({protocol})", table::NAME);
-                self.show(parting);
-            }
+            self.found(
+                table::NAME,
+                protocol,
+                found.compared,
+                &found.partings,
+                report,
+            );
         }
         Ok(())
+    }
+
+    fn scan(&mut self, report: &mut Report) -> Result<(), Error> {
+        for protocol in [Protocol::Resp2, Protocol::Resp3] {
+            let found = scan::compare(self.theirs.server.addr, self.ours.server.addr, protocol);
+            let found = found.map_err(|cause| self.ours.lost(cause))?;
+            self.found(
+                scan::NAME,
+                protocol,
+                found.compared,
+                &found.partings,
+                report,
+            );
+        }
+        Ok(())
+    }
+
+    /// Notes what a conversation that is no file has found.
+    fn found(
+        &self,
+        name: &str,
+        protocol: Protocol,
+        compared: usize,
+        partings: &[(String, Parting)],
+        report: &mut Report,
+    ) {
+        report.conversations += 1;
+        report.replies += compared;
+        report.differences += partings.len();
+        for (what, parting) in partings {
+            println!("{name}: {what} ({protocol})");
+            self.show(parting);
+        }
     }
 
     fn random(&mut self, seed: u64, steps: usize, report: &mut Report) -> Result<(), Error> {
