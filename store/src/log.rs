@@ -14,9 +14,9 @@
 //! progress from the [marks](Log::durable) and holds its replies until the [committed](Log::committed)
 //! one has passed them.
 //!
-//! What is where: [`frame`] and [`segment`] are the format on disk, [`tail`] is the buffer and the
-//! account of space, [`writer`] puts frames into segments, [`marks`] keeps the progress and who
-//! waits for it, [`recovery`] finds the end after a crash, [`spare`] makes files ahead, [`syncer`]
+//! What is where: `frame` and `segment` are the format on disk, `tail` is the buffer and the
+//! account of space, `writer` puts frames into segments, `marks` keeps the progress and who
+//! waits for it, `recovery` finds the end after a crash, `spare` makes files ahead, `syncer`
 //! owns the threads.
 //!
 //! # Invariants
@@ -728,9 +728,7 @@ impl Appender<'_> {
 
 impl Drop for Appender<'_> {
     fn drop(&mut self) {
-        let mut rolled = false;
         while let Some(needed) = self.tail.outgrown() {
-            rolled = true;
             if self.tail.replace_open() {
                 break;
             }
@@ -748,7 +746,7 @@ impl Drop for Appender<'_> {
             }
         }
         self.log.marks.set_appended(self.tail.end());
-        if rolled || self.tail.spares() < self.log.options.spares {
+        if self.tail.has_taken_spare() {
             self.log.background.request_spare();
         }
     }

@@ -166,6 +166,10 @@ impl File for Real {
     }
 
     fn allocate(&self, len: u64) -> Result<(), DiskError> {
+        if len == 0 {
+            // The kernel takes this for a mistake.
+            return Ok(());
+        }
         match rustix::fs::fallocate(&self.file, FallocateFlags::empty(), 0, len) {
             Ok(()) => Ok(()),
             Err(Errno::OPNOTSUPP) => {
@@ -216,5 +220,69 @@ trait WhileDoing<T> {
 impl<T> WhileDoing<T> for io::Result<T> {
     fn doing(self, doing: Doing, path: &Path) -> Result<T, DiskError> {
         self.map_err(|source| fault(doing, path, source))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::MetadataExt;
+
+    use super::{Disk, RealDisk, fs};
+    use crate::error::{Doing, OpenError};
+
+    #[test]
+    fn a_created_file_is_private_allocated_and_zero() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        let file = RealDisk.create(&path, 10_000).unwrap();
+        let metadata = fs::metadata(&path).unwrap();
+        assert_eq!((metadata.mode() & 0o777, metadata.len()), (0o600, 10_000));
+        assert!(metadata.blocks() * 512 >= 10_000);
+        let mut bytes = [1; 100];
+        file.read_at(9_900, &mut bytes).unwrap();
+        assert_eq!(bytes, [0; 100]);
+        assert_eq!(
+            file.read_at(9_901, &mut bytes).unwrap_err().doing,
+            Doing::Read
+        );
+        assert_eq!(RealDisk.create(&path, 1).unwrap_err().doing, Doing::Create);
+    }
+
+    #[test]
+    fn a_refused_creation_leaves_no_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let refused = RealDisk
+            .create(&dir.path().join("file"), 1 << 60)
+            .unwrap_err();
+        assert_eq!(refused.doing, Doing::Allocate);
+        assert_eq!(RealDisk.list(dir.path()).unwrap(), [""; 0]);
+    }
+
+    #[test]
+    fn directories_are_created_with_their_parents_and_locked_once() {
+        let temporary = tempfile::tempdir().unwrap();
+        let dir = temporary.path().join("a/b");
+        RealDisk.create_dir(&dir).unwrap();
+        RealDisk.create_dir(&dir).unwrap();
+        let lock = RealDisk.lock(&dir).unwrap();
+        assert!(matches!(RealDisk.lock(&dir), Err(OpenError::Locked { .. })));
+        drop(lock);
+        RealDisk.lock(&dir).unwrap();
+        RealDisk.create(&dir.join("2"), 0).unwrap();
+        RealDisk.create(&dir.join("1"), 0).unwrap();
+        RealDisk.rename(&dir.join("2"), &dir.join("0")).unwrap();
+        assert_eq!(RealDisk.list(&dir).unwrap(), ["0", "1", "LOCK"]);
+        RealDisk.remove(&dir.join("0")).unwrap();
+        RealDisk.sync_dir(&dir).unwrap();
+        assert_eq!(
+            RealDisk.open(&dir.join("0")).unwrap_err().doing,
+            Doing::Open
+        );
+        let file = fs::File::create(dir.join("file")).unwrap();
+        drop(file);
+        assert_eq!(
+            RealDisk.create_dir(&dir.join("file")).unwrap_err().doing,
+            Doing::Create
+        );
     }
 }

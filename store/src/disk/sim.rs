@@ -787,3 +787,123 @@ fn fault(doing: Doing, path: &Path, source: io::Error) -> DiskError {
         source,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::path::Path;
+
+    use super::{Arc, Disk, Fault, File, Loss, PAGE, Repeat, SECTOR, SimDisk};
+
+    const A: &str = "/a";
+    const B: &str = "/b";
+
+    fn disk_with(len: u64) -> (SimDisk, Arc<dyn File>) {
+        let disk = SimDisk::new();
+        let file = disk.create(Path::new(A), len).unwrap();
+        file.sync_data().unwrap();
+        disk.sync_dir(Path::new("/")).unwrap();
+        (disk, file)
+    }
+
+    fn bytes(disk: &SimDisk, path: &str) -> Option<Vec<u8>> {
+        disk.files().get(Path::new(path)).cloned()
+    }
+
+    #[test]
+    fn only_what_was_synced_survives_the_worst_crash() {
+        let (disk, file) = disk_with(4);
+        file.write_at(0, b"12").unwrap();
+        file.sync_data().unwrap();
+        file.write_at(2, b"34").unwrap();
+        assert_eq!(bytes(&disk, A).unwrap(), b"1234");
+        assert_eq!(bytes(&disk.after_kill(), A).unwrap(), b"1234");
+        assert_eq!(bytes(&disk.after_crash(Loss::Nothing), A).unwrap(), b"1234");
+        assert_eq!(bytes(&disk.after_crash(Loss::All), A).unwrap(), b"12\0\0");
+        // What a crash left is durable.
+        let kept = disk.after_crash(Loss::Nothing);
+        assert_eq!(bytes(&kept.after_crash(Loss::All), A).unwrap(), b"1234");
+    }
+
+    #[test]
+    fn each_unit_keeps_a_prefix_of_its_writes() {
+        let (disk, file) = disk_with(PAGE as u64);
+        file.write_at(0, &[1; PAGE]).unwrap();
+        file.write_at(0, &[2; PAGE]).unwrap();
+        let image = |loss| bytes(&disk.after_crash(loss), A).unwrap();
+        let pages: BTreeSet<_> = (0..50).map(|seed| image(Loss::Pages(seed))).collect();
+        assert_eq!(pages, [0, 1, 2].map(|byte| vec![byte; PAGE]).into());
+        let torn = image(Loss::Sectors(1));
+        let sectors: BTreeSet<_> = torn.chunks(SECTOR).map(<[u8]>::to_vec).collect();
+        assert_eq!(sectors, [0, 1, 2].map(|byte| vec![byte; SECTOR]).into());
+        assert_eq!(torn, image(Loss::Sectors(1)), "a seed says everything");
+    }
+
+    #[test]
+    fn names_survive_if_the_directory_was_synced() {
+        let (disk, _) = disk_with(1);
+        disk.rename(Path::new(A), Path::new(B)).unwrap();
+        let names = |loss| {
+            disk.after_crash(loss)
+                .files()
+                .into_keys()
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(names(Loss::Nothing), [Path::new(B)]);
+        assert_eq!(names(Loss::All), [Path::new(A)]);
+        let either: BTreeSet<_> = (0..50).map(|seed| names(Loss::Pages(seed))).collect();
+        assert_eq!(either.len(), 2, "a rename is atomic: {either:?}");
+        disk.sync_dir(Path::new("/")).unwrap();
+        assert_eq!(names(Loss::All), [Path::new(B)]);
+    }
+
+    #[test]
+    fn a_failed_sync_makes_nothing_durable_and_nor_does_the_next() {
+        let (disk, file) = disk_with(4);
+        file.write_at(0, b"1234").unwrap();
+        disk.fail(disk.calls().len(), Fault::Io, Repeat::Once);
+        assert!(file.sync_data().is_err());
+        file.sync_data().unwrap();
+        assert_eq!(bytes(&disk, A).unwrap(), b"1234");
+        assert_eq!(bytes(&disk.after_crash(Loss::Nothing), A).unwrap(), [0; 4]);
+        file.write_at(0, b"1").unwrap();
+        file.sync_data().unwrap();
+        assert_eq!(
+            bytes(&disk.after_crash(Loss::All), A).unwrap(),
+            b"1234",
+            "pages are whole"
+        );
+    }
+
+    #[test]
+    fn calls_fail_when_they_are_told_to() {
+        let (disk, file) = disk_with(4);
+        let next = disk.calls().len();
+        disk.fail(next, Fault::ShortWrite, Repeat::Once);
+        disk.fail(next + 2, Fault::NoSpace, Repeat::Forever);
+        assert!(file.write_at(0, b"1234").is_err());
+        assert_eq!(bytes(&disk, A).unwrap(), b"12\0\0");
+        file.write_at(0, b"5").unwrap();
+        assert!(file.write_at(0, b"6").unwrap_err().is_shortage());
+        assert!(disk.open(Path::new(A)).unwrap_err().is_shortage());
+        disk.heal();
+        disk.stop_at(disk.calls().len());
+        assert!(!disk.list(Path::new("/")).unwrap_err().is_shortage());
+        assert_eq!(bytes(&disk, A).unwrap(), b"52\0\0");
+    }
+
+    #[test]
+    fn space_is_counted_by_allocation() {
+        let (disk, file) = disk_with(100);
+        disk.set_capacity(Some(150));
+        assert!(disk.create(Path::new(B), 51).unwrap_err().is_shortage());
+        assert_eq!(bytes(&disk, B), None);
+        file.write_at(0, &[1; 100]).unwrap();
+        assert!(file.write_at(100, &[1; 51]).unwrap_err().is_shortage());
+        file.allocate(150).unwrap();
+        file.write_at(100, &[1; 50]).unwrap();
+        assert_eq!(disk.allocated(), 150);
+        disk.remove(Path::new(A)).unwrap();
+        assert_eq!(disk.allocated(), 0);
+    }
+}

@@ -224,12 +224,12 @@ pub(crate) fn recover(
     let Walk { epoch, witness, .. } = walk;
     let decided = decide(from, &seen).map_err(|flaw| flaw.of(from, &found))?;
 
-    // From here on the disk is changed. Later segments go first, from the last one on, so that at
-    // every moment the rest is torn at the same place.
+    // From here on the disk is changed. Names may go in any order: whatever is left of the later
+    // segments, the log is torn at the same place.
     for name in names.iter().filter(|name| spare::is_spare(name)) {
         disk.remove(&dir.join(name))?;
     }
-    for removed in found[decided.segments..].iter().rev() {
+    for removed in &found[decided.segments..] {
         disk.remove(&removed.path)?;
     }
     let mut segments = Vec::new();

@@ -46,6 +46,8 @@ pub(crate) struct Tail {
     ready: VecDeque<Spare>,
     /// Bytes that the ready spares have room for.
     ready_bytes: u64,
+    /// Whether a spare has been taken since somebody asked.
+    spare_taken: bool,
     /// Whether making a spare failed for lack of space the last time.
     pub(crate) exhausted: bool,
 }
@@ -105,6 +107,7 @@ impl Tail {
             left,
             ready: VecDeque::new(),
             ready_bytes: 0,
+            spare_taken: false,
             exhausted: false,
         }
     }
@@ -132,6 +135,11 @@ impl Tail {
     pub(crate) fn add_spare(&mut self, spare: Spare) {
         self.ready_bytes += spare.capacity();
         self.ready.push_back(spare);
+    }
+
+    /// Whether a spare has been taken since the last call, so that another one is wanted.
+    pub(crate) fn has_taken_spare(&mut self) -> bool {
+        std::mem::take(&mut self.spare_taken)
     }
 
     /// Whether there is a place for a batch of `bytes`, beside the reserve if it is not to touch it.
@@ -252,6 +260,7 @@ impl Tail {
             .position(|spare| len <= spare.capacity())?;
         let spare = self.ready.remove(index)?;
         self.ready_bytes -= spare.capacity();
+        self.spare_taken = true;
         Some(spare)
     }
 

@@ -2,8 +2,11 @@
 
 use headwater_store::disk::{Loss, SimDisk};
 use headwater_store::error::Doing;
+use headwater_store::lsn::Lsn;
 
-use crate::support::{History, SMALL, budget, open, run_script, try_open};
+use crate::support::{
+    FRAME, History, SEGMENT, SMALL, append, budget, dir, open, run_script, try_open,
+};
 
 /// The kinds of loss, the random ones several times.
 fn losses(seeds: std::ops::Range<u64>) -> impl Iterator<Item = Loss> {
@@ -35,6 +38,19 @@ fn crash_at(call: usize) -> Option<(SimDisk, History)> {
     }
 }
 
+/// Nothing lies behind the end of the log, in its last segment or in further ones.
+fn assert_blank_behind(disk: &SimDisk, end: Lsn) {
+    let files = disk.files();
+    let (last, bytes) = files.iter().next_back().expect("there is a segment");
+    let base: u64 = last.file_stem().unwrap().to_str().unwrap().parse().unwrap();
+    let pos = SEGMENT + usize::try_from(end.get() - base).unwrap();
+    assert!(
+        bytes[pos..].iter().all(|byte| *byte == 0),
+        "{} behind {end}",
+        last.display()
+    );
+}
+
 #[test]
 fn a_crash_at_any_call_leaves_a_prefix_that_holds_everything_acknowledged() {
     let mut call = 0;
@@ -59,6 +75,7 @@ fn a_crash_at_any_call_leaves_a_prefix_that_holds_everything_acknowledged() {
                 kept >= acknowledged,
                 "call {call}, {loss:?}: {kept} of {acknowledged}"
             );
+            assert_blank_behind(&image, log.durable());
             shortened += usize::from(kept < history.batches.len());
             images += 1;
 
@@ -112,4 +129,41 @@ fn a_crash_during_recovery_changes_nothing_about_its_outcome() {
         interrupted > 500,
         "recovery can be interrupted: {interrupted}"
     );
+}
+
+#[test]
+fn a_frame_of_an_epoch_that_is_over_does_not_come_back_to_life() {
+    let segment = dir().join("00000000000000000000.log");
+    let disk = SimDisk::new();
+    let (log, _) = open(&disk, &SMALL);
+    append(&log, &[1; 100]);
+    log.sync().unwrap();
+    append(&log, &[2; 200]);
+    log.try_write().unwrap();
+    let old = log.appended();
+    append(&log, &[3; 300]);
+    log.try_write().unwrap();
+    let bytes = disk.files().remove(&segment).unwrap();
+
+    // The crash takes the two frames that were not synced. The next epoch begins there, and its
+    // first record ends just where the second of them began.
+    let image = disk.after_crash(Loss::All);
+    let (log, _) = open(&image, &SMALL);
+    append(&log, &vec![4; 200 - usize::try_from(FRAME).unwrap()]);
+    log.sync().unwrap();
+    assert_eq!(log.appended(), old);
+
+    // Now the disk brings that frame back: whole, and in its place.
+    let pos = SEGMENT + usize::try_from(old.get()).unwrap();
+    let len = 300 + usize::try_from(FRAME).unwrap();
+    for (pos, byte) in (pos..).zip(&bytes[pos..pos + len]) {
+        image.flip(&segment, pos, *byte);
+    }
+    let (log, replayed) = open(&image.after_kill(), &SMALL);
+    let bodies: Vec<(u8, usize)> = replayed
+        .iter()
+        .map(|frame| (frame.body[0], frame.body.len()))
+        .collect();
+    assert_eq!(bodies, [(1, 100), (4, 164)]);
+    assert_eq!(log.durable(), old.plus(FRAME));
 }
