@@ -232,6 +232,7 @@ mod tests {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::task::{Context, Poll, Wake, Waker};
+    use std::thread::{self, Thread};
 
     use super::Marks;
     use crate::error::{DiskError, Doing, PoisonCause};
@@ -331,5 +332,37 @@ mod tests {
             Poll::Ready(Ok(()))
         ));
         assert!(marks.poll_poisoned(&cx).is_ready());
+    }
+
+    /// A lost wake-up hangs this test.
+    #[test]
+    fn no_mark_moves_unseen_between_looking_and_registering() {
+        struct Unpark(Thread);
+        impl Wake for Unpark {
+            fn wake(self: Arc<Self>) {
+                self.0.unpark();
+            }
+        }
+        const ROUNDS: u64 = 20_000;
+        let marks = Marks::new(Lsn::ZERO, SyncPolicy::EverySec);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                for round in (1..=ROUNDS).map(Lsn::new) {
+                    while marks.appended() < round {
+                        thread::yield_now();
+                    }
+                    marks.set_written(round).unwrap();
+                }
+            });
+            let waker = Waker::from(Arc::new(Unpark(thread::current())));
+            let cx = Context::from_waker(&waker);
+            for round in (1..=ROUNDS).map(Lsn::new) {
+                marks.set_appended(round);
+                while marks.poll_committed(round, &cx).is_pending() {
+                    thread::park();
+                }
+            }
+        });
+        assert_eq!(marks.committed(), Lsn::new(ROUNDS));
     }
 }

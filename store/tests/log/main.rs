@@ -8,6 +8,7 @@
 mod crash;
 mod damage;
 mod faults;
+mod interleave;
 mod io;
 mod room;
 mod support;
