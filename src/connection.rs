@@ -191,15 +191,16 @@ impl Connection {
         if log.committed() >= lsn {
             return Ok(());
         }
+        // Let everybody who is ready execute first: one write, or one sync, then serves all.
+        tokio::task::yield_now().await;
+        if log.committed() >= lsn {
+            return Ok(());
+        }
         match log.policy() {
             SyncPolicy::Always => log.request_sync(),
             SyncPolicy::EverySec | SyncPolicy::No => {
-                // Let everybody who is ready execute first; then the first one here writes for all.
-                tokio::task::yield_now().await;
-                if log.committed() >= lsn {
-                    return Ok(());
-                }
-                log.try_write().map_err(|_| End::LogFailed)?;
+                // The first one here writes for all.
+                log.try_write().map_err(|_poisoned| End::LogFailed)?;
             }
         }
         std::future::poll_fn(|cx| log.poll_committed(lsn, cx))
