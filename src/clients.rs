@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::os::fd::{AsRawFd as _, RawFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 
@@ -51,6 +52,8 @@ pub(crate) struct Buffers {
     pub(crate) input: AtomicUsize,
     pub(crate) input_free: AtomicUsize,
     pub(crate) output: AtomicUsize,
+    /// The size of the buffer that replies are written to.
+    pub(crate) replies: AtomicUsize,
     pub(crate) queued: AtomicUsize,
     pub(crate) net_in: AtomicU64,
     pub(crate) net_out: AtomicU64,
@@ -71,9 +74,11 @@ impl Client {
         (number != NO_COMMAND).then_some(number)
     }
 
-    /// Closes the connection from outside. Its task sees the end of the socket.
+    /// Closes the connection from outside: it executes nothing any more and takes no entry that
+    /// it waits for. Its task sees the end of the socket.
     pub(crate) fn kill(&self) {
         self.killed.store(true, Ordering::Relaxed);
+        self.unblock(Unblock::Timeout);
         // An error means that the peer has closed already.
         drop(SockRef::from(&*self.socket).shutdown(std::net::Shutdown::Both));
     }
@@ -83,7 +88,16 @@ impl Client {
     }
 
     pub(crate) fn set_parked(&self, ticket: Option<Arc<Ticket>>) {
+        let waits = ticket.is_some();
         *self.parked.lock() = ticket;
+        if waits && self.is_killed() {
+            self.unblock(Unblock::Timeout);
+        }
+    }
+
+    /// The descriptor of its socket.
+    pub(crate) fn fd(&self) -> RawFd {
+        self.socket.as_raw_fd()
     }
 
     pub(crate) fn is_parked(&self) -> bool {

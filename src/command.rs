@@ -4,12 +4,13 @@
 //! the connection's. Whatever reads the table (lookup, arity, keys, `COMMAND`, statistics) is a
 //! fold over [`COMMANDS`].
 
+use std::cell::Cell;
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, LazyLock};
 
 use foldhash::HashMap;
 use headwater_resp::{Request, Writer};
-use headwater_store::{Access as StoreAccess, AppendError, NodeLimits, StreamMut};
+use headwater_store::{Access as StoreAccess, AppendError, Lsn, NodeLimits, StreamMut};
 
 use crate::config;
 use crate::refusal::Refusal;
@@ -18,6 +19,9 @@ use crate::session::Session;
 
 mod args;
 mod connection;
+mod facts;
+mod help;
+mod server;
 pub(crate) mod spec;
 mod stream;
 mod transaction;
@@ -29,14 +33,26 @@ pub(crate) use transaction::Queued;
 /// Every command, sorted by name.
 pub(crate) static COMMANDS: &[&Spec] = &[
     &connection::AUTH,
+    &connection::CLIENT,
+    &server::COMMAND,
+    &server::CONFIG,
     &transaction::DISCARD,
     &connection::ECHO,
     &transaction::EXEC,
+    &connection::HELLO,
+    &server::INFO,
+    &server::LASTSAVE,
     &transaction::MULTI,
     &connection::PING,
     &connection::QUIT,
+    &connection::RESET,
+    &server::ROLE,
     &connection::SELECT,
+    &server::SHUTDOWN,
+    &server::TIME,
     &transaction::UNWATCH,
+    &server::WAIT,
+    &server::WAITAOF,
     &transaction::WATCH,
     &stream::XACK,
     &stream::XADD,
@@ -64,6 +80,26 @@ pub(crate) struct Data<'a> {
     pub(crate) now: u64,
     /// The database that the client has selected.
     pub(crate) db: u8,
+    pub(crate) lookups: Lookups,
+}
+
+/// How many keys were looked up.
+#[derive(Default)]
+pub(crate) struct Lookups {
+    pub(crate) hits: Cell<u64>,
+    pub(crate) misses: Cell<u64>,
+}
+
+impl Lookups {
+    pub(crate) fn add(&self, other: &Self) {
+        self.hits.update(|hits| hits + other.hits.get());
+        self.misses.update(|misses| misses + other.misses.get());
+    }
+
+    fn note(&self, found: bool) {
+        let counter = if found { &self.hits } else { &self.misses };
+        counter.update(|count| count + 1);
+    }
 }
 
 /// What a command works with: the data and the session that it was sent in.
@@ -96,7 +132,7 @@ pub(crate) enum Outcome {
     Park(Park),
 }
 
-/// A command that waits for keys.
+/// A command that waits.
 pub(crate) struct Park {
     /// What to wait for, each once.
     pub(crate) keys: Vec<Arc<[u8]>>,
@@ -106,7 +142,60 @@ pub(crate) struct Park {
     pub(crate) timeout_ms: u64,
     /// The command with everything resolved that is resolved once. Runs again after each change.
     pub(crate) again: Again,
+    /// Runs again, too, once everything below is durable.
+    pub(crate) durable: Option<Lsn>,
+    /// What to say when the time is up.
+    pub(crate) at_last: AtLast,
 }
+
+impl Park {
+    /// Waits for keys, and has a null array at last.
+    pub(crate) fn for_keys(
+        keys: Vec<Arc<[u8]>>,
+        group: Option<Box<[u8]>>,
+        timeout_ms: u64,
+        again: Again,
+    ) -> Self {
+        Self {
+            keys,
+            group,
+            timeout_ms,
+            again,
+            durable: None,
+            at_last: Box::new(nothing),
+        }
+    }
+
+    /// Waits for no key.
+    pub(crate) fn idle(
+        timeout_ms: u64,
+        again: impl FnMut(&mut Data<'_>) -> Result<Served, Halt> + Send + 'static,
+    ) -> Self {
+        Self::for_keys(Vec::new(), None, timeout_ms, Box::new(again))
+    }
+
+    pub(crate) fn until_durable(self, lsn: Lsn) -> Self {
+        Self {
+            durable: Some(lsn),
+            ..self
+        }
+    }
+
+    pub(crate) fn or_at_last(self, at_last: impl FnOnce(&mut Writer<'_>) + Send + 'static) -> Self {
+        Self {
+            at_last: Box::new(at_last),
+            ..self
+        }
+    }
+}
+
+/// What somebody who waited for a key in vain is told.
+fn nothing(out: &mut Writer<'_>) {
+    out.null_array();
+}
+
+/// Writes the reply of a command whose time is up.
+pub(crate) type AtLast = Box<dyn FnOnce(&mut Writer<'_>) + Send>;
 
 /// Looks again whether there is something to say.
 pub(crate) type Again = Box<dyn FnMut(&mut Data<'_>) -> Result<Served, Halt> + Send>;
@@ -144,7 +233,9 @@ impl Data<'_> {
     /// The stream at a key of the selected database, if there is one that has not expired. Its
     /// lock is held until the result is dropped, and one command holds one lock at a time.
     pub(crate) fn stream(&self, key: &[u8]) -> Option<StreamMut<'_>> {
-        self.access.stream(self.db, key, self.now)
+        let stream = self.access.stream(self.db, key, self.now);
+        self.lookups.note(stream.is_some());
+        stream
     }
 
     /// Whether the selected database has the key.
@@ -261,6 +352,12 @@ impl Table {
         lower(name, |name| container.subcommands.get(name)).map(|&number| &self.all[number])
     }
 
+    /// The subcommands of a command, by name.
+    pub(crate) fn subcommands(&self, container: &Command) -> &[Command] {
+        let first = container.number + 1;
+        &self.all[first..first + container.subcommands.len()]
+    }
+
     /// The commands that are not subcommands.
     pub(crate) fn top_level(&self) -> impl Iterator<Item = &Command> {
         self.all.iter().filter(|command| command.depth == 1)
@@ -270,7 +367,7 @@ impl Table {
     ///
     /// # Errors
     ///
-    /// The name is unknown, or the number of words is not one that the command takes.
+    /// The name is unknown.
     pub(crate) fn lookup(&self, request: Request<'_>) -> Result<&Command, Refusal> {
         let name = request.word(0);
         let mut command = self.find(name).ok_or_else(|| unknown_command(request))?;
@@ -278,10 +375,6 @@ impl Table {
             command = self
                 .find_sub(command, request.word(1))
                 .ok_or_else(|| unknown_subcommand(command, request.word(1)))?;
-        }
-        if !command.takes(request.len()) {
-            let full_name = command.full_name.as_str().into();
-            return Err(Refusal::WrongArity { command: full_name });
         }
         Ok(command)
     }
@@ -349,17 +442,4 @@ fn unknown_subcommand(container: &Command, name: &[u8]) -> Refusal {
         subcommand: quoted(name).into(),
         container: container.spec.name,
     }
-}
-
-/// Writes what a container's HELP says: a heading, the lines, and HELP itself, as simple strings.
-pub(crate) fn write_help(out: &mut Writer<'_>, container: &str, lines: &[&str]) {
-    out.array(lines.len() + 3);
-    out.simple(&format!(
-        "{container} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:"
-    ));
-    for line in lines {
-        out.simple(line);
-    }
-    out.simple("HELP");
-    out.simple("    Print this help.");
 }

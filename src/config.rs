@@ -41,6 +41,7 @@ use crate::glob::{self, Case};
 
 use self::form::OutputLimits;
 pub(crate) use self::id::*;
+pub(crate) use self::rewrite::RewriteError;
 use self::table::{DIRECTIVES, Directive, Meaning, When};
 use self::value::{Fault, Given, Kind, Source, Value};
 

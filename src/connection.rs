@@ -18,7 +18,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use headwater_resp::{Decoder, Limits, Writer};
-use headwater_store::SyncPolicy;
+use headwater_store::{Lsn, SyncPolicy};
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 
@@ -30,7 +30,7 @@ use crate::execute::{Round, Step};
 use crate::refusal::Refusal;
 use crate::server::Server;
 use crate::session::Session;
-use crate::waiters::Answer;
+use crate::waiters::{Answer, Ticket};
 
 /// Replies are sent once there are so many bytes of them, even if more requests have arrived.
 const OUTPUT_ROUND: usize = 256 * 1024;
@@ -111,6 +111,7 @@ impl Connection {
     async fn serve(&mut self) -> Result<(), End> {
         loop {
             let turn = self.execute();
+            self.publish();
             if !self.output.is_empty() {
                 self.committed().await?;
                 self.send().await?;
@@ -125,11 +126,28 @@ impl Connection {
         }
     }
 
+    /// Lets CLIENT LIST see where this connection is.
+    fn publish(&self) {
+        self.session.publish();
+        let buffers = &self.session.client.buffers;
+        let input = self.input.len() - self.done;
+        buffers.input.store(input, Ordering::Relaxed);
+        let free = self.input.capacity() - input;
+        buffers.input_free.store(free, Ordering::Relaxed);
+        let replies = self.output.capacity();
+        buffers.replies.store(replies, Ordering::Relaxed);
+    }
+
     /// Executes requests until none is whole, one has to wait, or it is time to send.
     fn execute(&mut self) -> Turn {
         let mut round = Round::new(&self.server);
         let mut limits = self.limits();
+        let client = &self.session.client;
+        client.active_ms.store(round.now(), Ordering::Relaxed);
         for _ in 0..REQUESTS_ROUND {
+            if self.session.client.is_killed() {
+                return Turn::Close;
+            }
             if self.output.len() >= OUTPUT_ROUND {
                 return Turn::Again;
             }
@@ -302,16 +320,18 @@ impl Connection {
         let timeout = (park.timeout_ms > 0).then(|| Duration::from_millis(park.timeout_ms));
         let deadline = timeout.and_then(|timeout| tokio::time::Instant::now().checked_add(timeout));
         let (db, protocol) = (self.session.db, self.session.protocol);
-        let now = clock::unix_ms();
+        let (now, durable) = (clock::unix_ms(), park.durable);
         let ticket = self
             .server
             .waiters
             .park(&self.server, db, protocol, park, now);
         self.session.client.set_parked(Some(Arc::clone(&ticket)));
+        let server = Arc::clone(&self.server);
         let ended = tokio::select! {
             biased;
             () = ticket.called() => Ok(()),
             () = until(deadline) => Ok(()),
+            () = look_when_durable(&server, &ticket, durable) => Ok(()),
             end = self.watch() => Err(end),
         };
         self.session.client.set_parked(None);
@@ -326,7 +346,9 @@ impl Connection {
         self.server
             .stats
             .waited(&self.session, answer.refusal.as_ref());
+        let start = self.output.len();
         self.output.extend_from_slice(&answer.reply);
+        self.session.end_request(&mut self.output, start);
         self.session.depends_on = self.session.depends_on.max(answer.depends_on);
     }
 
@@ -349,6 +371,20 @@ impl Connection {
             }
         }
     }
+}
+
+/// Looks again on behalf of a ticket once the log is durable up to `lsn`. Does not return: what
+/// comes of it calls the ticket.
+async fn look_when_durable(server: &Arc<Server>, ticket: &Arc<Ticket>, lsn: Option<Lsn>) {
+    if let Some(lsn) = lsn {
+        let log = Arc::clone(server.store.log());
+        let synced = tokio::task::spawn_blocking(move || log.wait_durable(lsn)).await;
+        // A log that failed ends the server; until then nothing more becomes durable.
+        if matches!(synced, Ok(Ok(_))) {
+            server.waiters.look(server, ticket, clock::unix_ms());
+        }
+    }
+    std::future::pending().await
 }
 
 /// Returns at the deadline, never without one.

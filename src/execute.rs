@@ -5,10 +5,10 @@ use std::time::Instant;
 use headwater_resp::{Request, Writer};
 
 use crate::clock;
-use crate::command::{Args, Body, Command, Cx, Data, Halt, Outcome, Park, TABLE, Traits};
+use crate::command::{Access, Args, Body, Command, Cx, Data, Halt, Lookups, Outcome, Park, TABLE, Traits};
 use crate::refusal::Refusal;
 use crate::server::Server;
-use crate::session::{Replies, Session};
+use crate::session::Session;
 
 pub(crate) mod gate;
 
@@ -31,6 +31,8 @@ pub(crate) struct Round<'s> {
     /// The last command, and how often it ran in this stretch.
     last: Option<&'static Command>,
     calls: u32,
+    /// What reading commands looked up in it.
+    lookups: Lookups,
     /// When the stretch began.
     began: Instant,
     /// The same in milliseconds since 1970: the moment of the requests in it.
@@ -49,10 +51,16 @@ impl<'s> Round<'s> {
             server,
             last: None,
             calls: 0,
+            lookups: Lookups::default(),
             began,
             now_ms,
             origin: (began, now_ms),
         }
+    }
+
+    /// The moment of the request that runs, in milliseconds since 1970.
+    pub(crate) fn now(&self) -> u64 {
+        self.now_ms
     }
 
     /// Settles the accounts of the stretch, and begins another.
@@ -63,6 +71,8 @@ impl<'s> Round<'s> {
         let now = clock::instant();
         let took = now.duration_since(self.began);
         self.server.stats.ran(command, self.calls, took);
+        self.server.stats.looked_up(&self.lookups);
+        self.lookups = Lookups::default();
         self.calls = 0;
         self.began = now;
         let (instant, ms) = self.origin;
@@ -110,17 +120,8 @@ impl<'s> Round<'s> {
                 Step::Next
             }
         };
-        match session.replies {
-            Replies::On => {}
-            Replies::Off => out.truncate(start),
-            Replies::SkipThis => {
-                out.truncate(start);
-                session.replies = Replies::On;
-            }
-            Replies::SkipNext => {
-                out.truncate(start);
-                session.replies = Replies::SkipThis;
-            }
+        if matches!(step, Step::Next) {
+            session.end_request(out, start);
         }
         step
     }
@@ -165,6 +166,11 @@ impl<'s> Round<'s> {
         request: Request<'_>,
     ) -> Result<Admitted, (Option<&'static Command>, Refusal)> {
         let command = self.lookup(request).map_err(|refusal| (None, refusal))?;
+        if !command.takes(request.len()) {
+            let full_name = command.full_name.as_str().into();
+            let refusal = Refusal::WrongArity { command: full_name };
+            return Err((Some(command), refusal));
+        }
         gate::check(self.server, session, command).map_err(|refusal| (Some(command), refusal))?;
         let queues = session.transaction.is_some() && !command.spec.traits.has(Traits::NOT_QUEUED);
         if gate::paused(self.server, session, command) {
@@ -197,6 +203,7 @@ impl<'s> Round<'s> {
                 out: Writer::new(out, protocol),
                 now,
                 db,
+                lookups: Lookups::default(),
             },
             session,
             in_exec: false,
@@ -205,6 +212,9 @@ impl<'s> Round<'s> {
         let depends_on = cx.access.take_depends_on();
         cx.session.depends_on = cx.session.depends_on.max(depends_on);
         let events = cx.access.take_events();
+        if command.spec.access == Access::Read {
+            self.lookups.add(&cx.lookups);
+        }
         drop(cx);
         if !events.is_empty() {
             self.server.waiters.serve(self.server, &events, now);
@@ -237,7 +247,7 @@ pub(crate) fn run_in(
     command: &'static Command,
     request: Request<'_>,
 ) -> Result<Outcome, Halt> {
-    let Body::Run(run) = command.spec.body else {
+    let (Body::Run(run) | Body::RunOrSubcommands(run, _)) = command.spec.body else {
         let container = command.spec.name;
         return Err(Refusal::WrongArity {
             command: container.into(),

@@ -23,11 +23,13 @@ mod expiry;
 mod glob;
 mod listener;
 mod pause;
+mod process;
 mod refusal;
 mod server;
 mod session;
 mod start;
 mod stats;
+mod verbosity;
 mod waiters;
 
 pub use start::main;

@@ -16,7 +16,8 @@ use crate::config::{self, Config};
 use crate::expiry;
 use crate::listener;
 use crate::pause::Pause;
-use crate::stats::Stats;
+use crate::stats::{self, Stats};
+use crate::verbosity::Verbosity;
 use crate::waiters::Waiters;
 
 /// What every connection and every command may use.
@@ -29,7 +30,12 @@ pub(crate) struct Server {
     pub(crate) stats: Stats,
     pub(crate) identity: Identity,
     pub(crate) shutdown: Shutdown,
+    pub(crate) verbosity: Verbosity,
 }
+
+/// The Redis that libraries may take this server for: they decide by it which commands to use, and
+/// what that version has for streams is here.
+pub(crate) const REDIS_VERSION: &str = "7.2.4";
 
 /// Which server and which life of it this is.
 pub(crate) struct Identity {
@@ -131,7 +137,7 @@ impl Fault {
 /// # Errors
 ///
 /// The server could not start, or its log failed.
-pub(crate) fn run(config: Config) -> Result<(), Fault> {
+pub(crate) fn run(config: Config, verbosity: Verbosity) -> Result<(), Fault> {
     let began = clock::instant();
     let listeners = listener::bind(&config)?;
     let dir = PathBuf::from(config.text(config::DIR));
@@ -154,6 +160,7 @@ pub(crate) fn run(config: Config) -> Result<(), Fault> {
             port,
         },
         shutdown: Shutdown::new(),
+        verbosity,
     });
     let workers = workers(&server.config);
     let mut builder = if workers == 1 {
@@ -195,6 +202,7 @@ async fn serve(server: &Arc<Server>, listeners: Vec<listener::Listener>) -> Reas
         tokio::spawn(listener::accept(Arc::clone(server), listener));
     }
     tokio::spawn(expiry::run(Arc::clone(server)));
+    tokio::spawn(stats::run(Arc::clone(server)));
     tokio::spawn(signals(Arc::clone(server)));
     tokio::spawn(watch_log(Arc::clone(server)));
     server.shutdown.requested().await

@@ -1,6 +1,7 @@
 //! What a connection has said so far.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use headwater_resp::Protocol;
 use headwater_store::{Lsn, StreamNo};
@@ -20,8 +21,10 @@ pub(crate) struct Session {
     pub(crate) replies: Replies,
     /// The connection closes once what was said is written.
     pub(crate) closing: bool,
-    /// The LSN that the replies written but not yet sent depend on.
+    /// The LSN that the replies written so far depend on.
     pub(crate) depends_on: Lsn,
+    /// Requests that came to their end.
+    pub(crate) commands: u64,
 }
 
 /// Commands between MULTI and EXEC.
@@ -65,6 +68,39 @@ impl Session {
             replies: Replies::On,
             closing: false,
             depends_on: Lsn::ZERO,
+            commands: 0,
         }
+    }
+
+    /// Counts a request that came to its end, and takes back its reply, which is `out` from
+    /// `start` on, if `CLIENT REPLY` says so.
+    pub(crate) fn end_request(&mut self, out: &mut Vec<u8>, start: usize) {
+        self.commands += 1;
+        self.replies = match self.replies {
+            Replies::On => return,
+            Replies::Off => Replies::Off,
+            Replies::SkipThis => Replies::On,
+            Replies::SkipNext => Replies::SkipThis,
+        };
+        out.truncate(start);
+    }
+
+    /// Lets others see what the session has become. Once a round, and before it is listed.
+    pub(crate) fn publish(&self) {
+        let client = &self.client;
+        let (multi, queued) = match &self.transaction {
+            Some(transaction) => (transaction.queued.len() + 1, transaction.bytes),
+            None => (0, 0),
+        };
+        client.multi.store(multi, Ordering::Relaxed);
+        client.buffers.queued.store(queued, Ordering::Relaxed);
+        client.watched.store(self.watched.len(), Ordering::Relaxed);
+        client.db.store(self.db, Ordering::Relaxed);
+        let resp3 = self.protocol == Protocol::Resp3;
+        client.resp3.store(resp3, Ordering::Relaxed);
+        client
+            .buffers
+            .commands
+            .store(self.commands, Ordering::Relaxed);
     }
 }

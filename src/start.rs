@@ -1,10 +1,11 @@
 //! From the command line to a running server.
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::Write as _;
 use std::process::ExitCode;
 
-use crate::config::{self, Config};
+use crate::config::Config;
 use crate::server;
+use crate::verbosity::Verbosity;
 
 /// What `headwater --help` says.
 const HELP: &str = "\
@@ -34,8 +35,8 @@ pub fn main() -> ExitCode {
         Ok(config) => config,
         Err(error) => return complain(&error.to_string(), 1),
     };
-    start_logging(&config);
-    match server::run(config) {
+    let verbosity = Verbosity::start(&config);
+    match server::run(config, verbosity) {
         Ok(()) => ExitCode::SUCCESS,
         Err(fault) => {
             tracing::error!("{fault}");
@@ -55,20 +56,4 @@ fn complain(text: &str, code: u8) -> ExitCode {
     // When not even this can be written, the exit code still says it.
     drop(writeln!(std::io::stderr(), "headwater: {text}"));
     ExitCode::from(code)
-}
-
-/// Log lines go to standard error, as the operator's `loglevel` wants them.
-fn start_logging(config: &Config) {
-    let level = match config.choice(config::LOGLEVEL) {
-        "debug" => tracing::Level::DEBUG,
-        "warning" => tracing::Level::WARN,
-        "nothing" => tracing::Level::ERROR,
-        _ => tracing::Level::INFO,
-    };
-    tracing_subscriber::fmt()
-        .with_max_level(level)
-        .with_target(false)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr)
-        .init();
 }

@@ -1,13 +1,16 @@
 //! What was counted: the figures behind INFO.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-use crate::command::{Command, TABLE};
+use crate::clock;
+use crate::command::{Command, Lookups, TABLE};
 use crate::refusal::Refusal;
+use crate::server::Server;
 use crate::session::Session;
 
 /// Counters since the start or `CONFIG RESETSTAT`.
@@ -19,7 +22,35 @@ pub(crate) struct Stats {
     pub(crate) net_in: AtomicU64,
     pub(crate) net_out: AtomicU64,
     pub(crate) expired: AtomicU64,
+    /// Keys that reading commands looked up and found, or not.
+    pub(crate) hits: AtomicU64,
+    pub(crate) misses: AtomicU64,
+    samples: Mutex<VecDeque<Sample>>,
 }
+
+/// The counters that have rates, at a moment.
+struct Sample {
+    at: Instant,
+    commands: u64,
+    net_in: u64,
+    net_out: u64,
+}
+
+/// What happened per second, of late.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Rates {
+    pub(crate) commands: u64,
+    /// Bytes.
+    pub(crate) net_in: u64,
+    /// Bytes.
+    pub(crate) net_out: u64,
+}
+
+/// How often rates are sampled.
+const SAMPLE_PERIOD: Duration = Duration::from_millis(100);
+
+/// Over how many periods rates are averaged.
+const SAMPLES: usize = 16;
 
 /// One command's counters.
 #[derive(Default)]
@@ -45,6 +76,9 @@ impl Stats {
             net_in: AtomicU64::new(0),
             net_out: AtomicU64::new(0),
             expired: AtomicU64::new(0),
+            hits: AtomicU64::new(0),
+            misses: AtomicU64::new(0),
+            samples: Mutex::default(),
         }
     }
 
@@ -74,6 +108,15 @@ impl Stats {
             self.ran(command, 1, Duration::ZERO);
             if let Some(refusal) = refusal {
                 self.failed(command, refusal);
+            }
+        }
+    }
+
+    /// Counts what a reading command looked up.
+    pub(crate) fn looked_up(&self, lookups: &Lookups) {
+        for (counter, count) in [(&self.hits, &lookups.hits), (&self.misses, &lookups.misses)] {
+            if count.get() > 0 {
+                counter.fetch_add(count.get(), Ordering::Relaxed);
             }
         }
     }
@@ -113,6 +156,35 @@ impl Stats {
             .collect()
     }
 
+    fn sample(&self) {
+        let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let mut samples = self.samples.lock();
+        samples.truncate(SAMPLES);
+        samples.push_front(Sample {
+            at: clock::instant(),
+            commands: of(&self.commands),
+            net_in: of(&self.net_in),
+            net_out: of(&self.net_out),
+        });
+    }
+
+    pub(crate) fn rates(&self) -> Rates {
+        let samples = self.samples.lock();
+        let (Some(new), Some(old)) = (samples.front(), samples.back()) else {
+            return Rates::default();
+        };
+        let ms = u64::try_from(new.at.duration_since(old.at).as_millis()).unwrap_or(u64::MAX);
+        let per_second = |new: u64, old: u64| {
+            let many = new.saturating_sub(old).saturating_mul(1000);
+            many.checked_div(ms).unwrap_or(0)
+        };
+        Rates {
+            commands: per_second(new.commands, old.commands),
+            net_in: per_second(new.net_in, old.net_in),
+            net_out: per_second(new.net_out, old.net_out),
+        }
+    }
+
     /// `CONFIG RESETSTAT`.
     pub(crate) fn reset(&self) {
         for calls in &self.by_command {
@@ -121,14 +193,27 @@ impl Stats {
             }
         }
         self.errors.lock().clear();
+        self.samples.lock().clear();
         for counter in [
             &self.commands,
             &self.error_replies,
             &self.net_in,
             &self.net_out,
             &self.expired,
+            &self.hits,
+            &self.misses,
         ] {
             counter.store(0, Ordering::Relaxed);
         }
+    }
+}
+
+/// Samples what has rates for as long as the server runs.
+pub(crate) async fn run(server: Arc<Server>) {
+    let mut ticks = tokio::time::interval(SAMPLE_PERIOD);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        server.stats.sample();
     }
 }

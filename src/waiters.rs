@@ -11,7 +11,7 @@
 //! looks a last time; whoever changes the stream before that look is seen by it, and whoever
 //! changes it later sees the ticket.
 //!
-//! Locks: a line is never locked while a ticket runs (world < stream < log < line).
+//! Locks: world < ticket < stream < log, and a line is never locked while a ticket runs.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ use headwater_store::{KeyEvent, Lsn};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use crate::command::{Again, Data, Halt, Park, Served};
+use crate::command::{Again, AtLast, Data, Halt, Lookups, Park, Served};
 use crate::execute::refused;
 use crate::refusal::Refusal;
 use crate::server::Server;
@@ -58,7 +58,7 @@ pub(crate) struct Ticket {
 }
 
 enum State {
-    Waiting(Again),
+    Waiting(Again, AtLast),
     Answered(Answer),
     /// The answer is taken, or the client is gone.
     Left,
@@ -101,7 +101,7 @@ impl Ticket {
         }
     }
 
-    /// Ends the wait: with the answer, if one came first; else with a null array.
+    /// Ends the wait: with the answer, if one came first; else as its command says.
     pub(crate) fn time_up(&self) -> Answer {
         self.unblock(Unblock::Timeout);
         self.take_answer().unwrap_or(Answer {
@@ -114,14 +114,18 @@ impl Ticket {
     /// Answers in place of the keys. Says whether the ticket was still waiting.
     pub(crate) fn unblock(&self, how: Unblock) -> bool {
         let mut state = self.state.lock();
-        if !matches!(*state, State::Waiting(_)) {
-            return false;
-        }
+        let at_last = match std::mem::replace(&mut *state, State::Left) {
+            State::Waiting(_, at_last) => at_last,
+            other => {
+                *state = other;
+                return false;
+            }
+        };
         let mut reply = Vec::new();
         let mut out = Writer::new(&mut reply, self.protocol);
         let refusal = match how {
             Unblock::Timeout => {
-                out.null_array();
+                at_last(&mut out);
                 None
             }
             Unblock::Error => {
@@ -140,17 +144,18 @@ impl Ticket {
 
     /// Runs the waiting command again. Says whether the ticket has done with waiting.
     fn run(&self, server: &Server, now: u64) -> bool {
-        let mut state = self.state.lock();
-        let State::Waiting(again) = &mut *state else {
-            return true;
-        };
         let mut reply = Vec::new();
         let mut alone = false;
-        let (result, depends_on) = loop {
+        let (mut state, result, depends_on) = loop {
             let access = if alone {
                 server.store.alone()
             } else {
                 server.store.shared()
+            };
+            // Behind the world: CLIENT UNBLOCK comes with the world in its hands.
+            let mut state = self.state.lock();
+            let State::Waiting(again, _) = &mut *state else {
+                return true;
             };
             let out = Writer::new(&mut reply, self.protocol);
             let mut data = Data {
@@ -159,13 +164,14 @@ impl Ticket {
                 out,
                 now,
                 db: self.db,
+                lookups: Lookups::default(),
             };
             let result = again(&mut data);
             let depends_on = data.access.take_depends_on();
-            if !matches!(result, Err(Halt::Alone)) {
-                break (result, depends_on);
-            }
             drop(data);
+            if !matches!(result, Err(Halt::Alone)) {
+                break (state, result, depends_on);
+            }
             reply.clear();
             alone = true;
         };
@@ -204,10 +210,10 @@ impl Waiters {
             keys: park.keys,
             group: park.group,
             protocol,
-            state: Mutex::new(State::Waiting(park.again)),
+            state: Mutex::new(State::Waiting(park.again, park.at_last)),
             called: Notify::new(),
         });
-        {
+        if !ticket.keys.is_empty() {
             let mut lines = self.lines.lock();
             lines.tickets += 1;
             server.store.watch_keys(true);
@@ -227,6 +233,13 @@ impl Waiters {
             self.leave(server, &ticket);
         }
         ticket
+    }
+
+    /// Looks again on behalf of a ticket that waits for something else than keys.
+    pub(crate) fn look(&self, server: &Server, ticket: &Arc<Ticket>, now: u64) {
+        if ticket.run(server, now) {
+            self.leave(server, ticket);
+        }
     }
 
     /// Takes a ticket out of its lines; once is enough, and more does no harm.
@@ -288,10 +301,5 @@ impl Waiters {
             .filter(|line| line.iter().any(|ticket| ticket.group.is_some()))
             .count();
         (lines.by_key.len(), of_groups)
-    }
-
-    /// How many clients wait.
-    pub(crate) fn clients(&self) -> usize {
-        self.lines.lock().tickets
     }
 }

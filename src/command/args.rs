@@ -64,6 +64,22 @@ impl<'a> Args<'a> {
         parse_int(self.word()?).ok_or(Refusal::NotAnInteger)
     }
 
+    /// The next word as a time to wait, in milliseconds; zero is for ever. It ends, if at all,
+    /// at a moment that can be told: `now` plus it is a signed number.
+    pub(crate) fn timeout_ms(&mut self, now: u64) -> Result<u64, Refusal> {
+        let Some(timeout) = parse_int(self.word()?) else {
+            return Err(Refusal::Command(
+                "ERR timeout is not an integer or out of range",
+            ));
+        };
+        let timeout = u64::try_from(timeout)
+            .map_err(|_negative| Refusal::Command("ERR timeout is negative"))?;
+        if timeout > i64::MAX.unsigned_abs().saturating_sub(now) {
+            return Err(Refusal::Command("ERR timeout is out of range"));
+        }
+        Ok(timeout)
+    }
+
     /// The next word as a complete stream ID; a missing sequence number reads as `missing_seq`.
     pub(crate) fn id(&mut self, missing_seq: u64) -> Result<StreamId, Refusal> {
         StreamId::parse(self.word()?, missing_seq).ok_or(Refusal::InvalidId)

@@ -14,6 +14,7 @@ pub(crate) struct Spec {
     pub(crate) summary: &'static str,
     /// The Redis version that introduced it.
     pub(crate) since: &'static str,
+    /// Empty where Redis says nothing.
     pub(crate) complexity: &'static str,
     pub(crate) group: Group,
     pub(crate) access: Access,
@@ -29,6 +30,8 @@ pub(crate) struct Spec {
 #[derive(Debug)]
 pub(crate) enum Body {
     Run(Run),
+    /// `COMMAND`: runs when nothing follows; otherwise the second word chooses. Sorted by name.
+    RunOrSubcommands(Run, &'static [&'static Spec]),
     /// A container such as `XGROUP`: the second word chooses. Sorted by name.
     Subcommands(&'static [&'static Spec]),
 }
@@ -95,6 +98,10 @@ impl Traits {
     pub(crate) const NOT_QUEUED: Self = Self(1 << 18);
     /// Runs although writes are paused or the data set cannot grow because it frees room.
     pub(crate) const TRANSACTION: Self = Self(1 << 19);
+    /// Takes any words behind its name, and ignores them. (Ours: clients see it as the arity.)
+    pub(crate) const ANY_WORDS: Self = Self(1 << 20);
+    /// `@admin` and `@dangerous` without the flag `admin`.
+    pub(crate) const OPERATORS: Self = Self(1 << 21);
 
     pub(crate) const fn and(self, other: Self) -> Self {
         Self(self.0 | other.0)
@@ -119,6 +126,8 @@ pub(crate) struct Arg {
     pub(crate) multiple_token: bool,
     /// What a human reads instead of the name, where Redis shows another word.
     pub(crate) display: Option<&'static str>,
+    /// The Redis version that advised against it.
+    pub(crate) deprecated: Option<&'static str>,
 }
 
 /// What a piece of syntax is made of.
@@ -159,6 +168,7 @@ impl Arg {
             multiple: false,
             multiple_token: false,
             display: None,
+            deprecated: None,
         }
     }
 
@@ -237,11 +247,24 @@ impl Arg {
         }
     }
 
+    pub(crate) const fn deprecated(self, since: &'static str) -> Self {
+        Self {
+            deprecated: Some(since),
+            ..self
+        }
+    }
+
     /// The fewest words it takes, and whether it may take more.
     const fn words(&self) -> (i16, bool) {
         if self.optional {
-            return (0, true);
+            (0, true)
+        } else {
+            self.words_if_given()
         }
+    }
+
+    /// The fewest words it takes where it is not left out, and whether it may take more.
+    const fn words_if_given(&self) -> (i16, bool) {
         let (inner, varies) = match self.kind {
             Kind::PureToken => (0, false),
             Kind::Block(parts) => words_of(parts),
@@ -269,11 +292,12 @@ const fn words_of(args: &[Arg]) -> (i16, bool) {
     (total, varies)
 }
 
+/// One of several is given, whichever it is.
 const fn fewest_of(args: &[Arg]) -> (i16, bool) {
-    let (mut fewest, mut varies) = args[0].words();
+    let (mut fewest, mut varies) = args[0].words_if_given();
     let mut i = 1;
     while i < args.len() {
-        let (words, more) = args[i].words();
+        let (words, more) = args[i].words_if_given();
         varies |= more || words != fewest;
         if words < fewest {
             fewest = words;
@@ -312,7 +336,8 @@ impl Spec {
             return -2;
         }
         let (words, varies) = words_of(self.args);
-        if varies {
+        let is_container = matches!(self.body, Body::RunOrSubcommands(..));
+        if varies || is_container || self.traits.has(Traits::ANY_WORDS) {
             -(words + depth)
         } else {
             words + depth
@@ -368,7 +393,7 @@ impl Spec {
     pub(crate) const fn subcommands(&self) -> &'static [&'static Self] {
         match self.body {
             Body::Run(_) => &[],
-            Body::Subcommands(specs) => specs,
+            Body::RunOrSubcommands(_, specs) | Body::Subcommands(specs) => specs,
         }
     }
 }

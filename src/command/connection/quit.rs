@@ -4,7 +4,7 @@ use crate::command::{Access, Args, Body, Cx, Group, Halt, Outcome, Spec, Traits}
 
 pub(crate) static QUIT: Spec = Spec {
     name: "quit",
-    summary: "Closes the connection.",
+    summary: "Ends the connection once its replies are sent.",
     since: "1.0.0",
     complexity: "O(1)",
     group: Group::Connection,
@@ -15,7 +15,8 @@ pub(crate) static QUIT: Spec = Spec {
         .and(Traits::STALE)
         .and(Traits::FAST)
         .and(Traits::ALLOW_BUSY)
-        .and(Traits::NOT_QUEUED),
+        .and(Traits::NOT_QUEUED)
+        .and(Traits::ANY_WORDS),
     tips: &[],
     args: &[],
     body: Body::Run(run),

@@ -38,11 +38,11 @@ pub(super) enum Reader {
 }
 
 impl<'a> ReadOptions<'a> {
-    pub(super) fn parse(args: &mut Args<'a>, reader: Reader) -> Result<Self, Refusal> {
+    pub(super) fn parse(args: &mut Args<'a>, reader: Reader, now: u64) -> Result<Self, Refusal> {
         let mut options = Self::default();
         loop {
             if args.eat_with("BLOCK", 1) {
-                options.block_ms = Some(timeout(args)?);
+                options.block_ms = Some(args.timeout_ms(now)?);
             } else if args.eat_with("COUNT", 1) {
                 options.count = u64::try_from(args.int()?).ok().filter(|&count| count > 0);
             } else if args.eat_with("STREAMS", 1) {
@@ -91,14 +91,4 @@ fn streams<'a>(args: &mut Args<'a>, reader: Reader) -> Result<Vec<(&'a [u8], &'a
     }
     let (keys, ids) = words.split_at(words.len() / 2);
     Ok(keys.iter().copied().zip(ids.iter().copied()).collect())
-}
-
-/// A time to wait, with the texts of Redis' `getTimeoutFromObjectOrReply`.
-fn timeout(args: &mut Args<'_>) -> Result<u64, Refusal> {
-    let Ok(timeout) = args.int() else {
-        return Err(Refusal::Command(
-            "ERR timeout is not an integer or out of range",
-        ));
-    };
-    u64::try_from(timeout).map_err(|_negative| Refusal::Command("ERR timeout is negative"))
 }

@@ -15,16 +15,15 @@ use crate::refusal::Refusal;
 
 pub(crate) static XAUTOCLAIM: Spec = Spec {
     name: "xautoclaim",
-    summary: "Makes pending entries of a consumer group that were idle for long another \
-              consumer's.",
+    summary: "Makes entries that have long been pending those of another consumer.",
     since: "6.2.0",
-    complexity: "O(1) if COUNT is small.",
+    complexity: "O(N) for N pending entries looked at, which COUNT bounds.",
     group: Group::Stream,
     access: Access::Write,
     traits: Traits::FAST,
     tips: &["nondeterministic_output"],
     args: &[
-        Arg::key("key", KeyUse(&["RW", "access", "delete"])),
+        Arg::key("key", KeyUse::DELETE),
         Arg::string("group"),
         Arg::string("consumer"),
         Arg::string("min-idle-time"),

@@ -2,17 +2,16 @@
 
 use headwater_store::{Change, StreamId, StreamMut};
 
+use crate::command::help::help;
 use crate::command::stream::range::parse_end_point;
-use crate::command::{
-    Access, Arg, Args, Body, Cx, Group, Halt, KeyUse, Outcome, Spec, Traits, write_help,
-};
+use crate::command::{Access, Arg, Args, Body, Cx, Group, Halt, KeyUse, Outcome, Spec, Traits};
 use crate::refusal::Refusal;
 
 pub(crate) static XGROUP: Spec = Spec {
     name: "xgroup",
-    summary: "A container for consumer groups commands.",
+    summary: "Creates, changes and removes groups and their consumers.",
     since: "5.0.0",
-    complexity: "Depends on subcommand.",
+    complexity: "That of the subcommand.",
     group: Group::Stream,
     access: Access::Neither,
     traits: Traits::NONE,
@@ -33,15 +32,14 @@ const ID_SELECTOR: Arg = Arg::one_of(
     &[Arg::string("id"), Arg::flag("new-id", "$")],
 );
 
-const ENTRIES_READ: Arg = Arg::int("entries-read")
+const ENTRIES_READ: Arg = Arg::int("entriesread")
     .display("entries-read")
     .token("ENTRIESREAD")
-    .since("7.0.0")
     .optional();
 
 static CREATE: Spec = Spec {
     name: "create",
-    summary: "Creates a consumer group.",
+    summary: "Creates a group of consumers.",
     since: "5.0.0",
     complexity: "O(1)",
     group: Group::Stream,
@@ -60,7 +58,7 @@ static CREATE: Spec = Spec {
 
 static SETID: Spec = Spec {
     name: "setid",
-    summary: "Sets the last delivered ID of a consumer group.",
+    summary: "Sets the ID after which a group reads on.",
     since: "5.0.0",
     complexity: "O(1)",
     group: Group::Stream,
@@ -78,9 +76,9 @@ static SETID: Spec = Spec {
 
 static DESTROY: Spec = Spec {
     name: "destroy",
-    summary: "Destroys a consumer group.",
+    summary: "Removes a group, with its consumers and what is pending.",
     since: "5.0.0",
-    complexity: "O(N) where N is the number of entries in the group's pending entries list (PEL).",
+    complexity: "O(N) for N pending entries.",
     group: Group::Stream,
     access: Access::Write,
     traits: Traits::NONE,
@@ -91,7 +89,7 @@ static DESTROY: Spec = Spec {
 
 static CREATECONSUMER: Spec = Spec {
     name: "createconsumer",
-    summary: "Creates a consumer in a consumer group.",
+    summary: "Creates a consumer of a group.",
     since: "6.2.0",
     complexity: "O(1)",
     group: Group::Stream,
@@ -108,9 +106,9 @@ static CREATECONSUMER: Spec = Spec {
 
 static DELCONSUMER: Spec = Spec {
     name: "delconsumer",
-    summary: "Deletes a consumer from a consumer group.",
+    summary: "Removes a consumer, and what is pending for it.",
     since: "5.0.0",
-    complexity: "O(1)",
+    complexity: "O(N) for N pending entries of the group.",
     group: Group::Stream,
     access: Access::Write,
     traits: Traits::NONE,
@@ -123,18 +121,7 @@ static DELCONSUMER: Spec = Spec {
     body: Body::Run(delete_consumer),
 };
 
-static HELP: Spec = Spec {
-    name: "help",
-    summary: "Returns helpful text about the different subcommands.",
-    since: "5.0.0",
-    complexity: "O(1)",
-    group: Group::Stream,
-    access: Access::Neither,
-    traits: Traits::LOADING.and(Traits::STALE),
-    tips: &[],
-    args: &[],
-    body: Body::Run(help),
-};
+static HELP: Spec = help(Group::Stream, "5.0.0");
 
 /// The options behind the ID.
 struct Options {
@@ -286,28 +273,4 @@ fn with_group<'c>(cx: &'c Cx<'_>, key: &[u8], name: &[u8]) -> Result<StreamMut<'
         return Err(Refusal::no_group_for_key(key, name));
     }
     Ok(stream)
-}
-
-fn help(cx: &mut Cx<'_>, _: &mut Args<'_>) -> Result<Outcome, Halt> {
-    write_help(
-        &mut cx.out,
-        "XGROUP",
-        &[
-            "CREATE <key> <groupname> <id|$> [option]",
-            "    Create a new consumer group. Options are:",
-            "    * MKSTREAM",
-            "      Create the empty stream if it does not exist.",
-            "    * ENTRIESREAD entries_read",
-            "      Set the group's entries_read counter (internal use).",
-            "CREATECONSUMER <key> <groupname> <consumer>",
-            "    Create a new consumer in the specified group.",
-            "DELCONSUMER <key> <groupname> <consumer>",
-            "    Remove the specified consumer.",
-            "DESTROY <key> <groupname>",
-            "    Remove the specified group.",
-            "SETID <key> <groupname> <id|$> [ENTRIESREAD entries_read]",
-            "    Set the current group ID and entries_read counter.",
-        ],
-    );
-    Ok(Outcome::Done)
 }

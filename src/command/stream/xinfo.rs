@@ -5,19 +5,19 @@
 use headwater_resp::Writer;
 use headwater_store::{Consumer, Group, PendingEntry, Stream, StreamId};
 
+use crate::command::help::help;
 use crate::command::stream::entries::write_id;
 use crate::command::stream::xrange::collect;
 use crate::command::{
     Access, Arg, Args, Body, Cx, Data, Group as Chapter, Halt, KeyUse, Outcome, Spec, Traits,
-    write_help,
 };
 use crate::refusal::Refusal;
 
 pub(crate) static XINFO: Spec = Spec {
     name: "xinfo",
-    summary: "A container for stream introspection commands.",
+    summary: "Tells about a stream, its groups and their consumers.",
     since: "5.0.0",
-    complexity: "Depends on subcommand.",
+    complexity: "That of the subcommand.",
     group: Chapter::Stream,
     access: Access::Neither,
     traits: Traits::NONE,
@@ -28,9 +28,9 @@ pub(crate) static XINFO: Spec = Spec {
 
 static CONSUMERS: Spec = Spec {
     name: "consumers",
-    summary: "Returns a list of the consumers in a consumer group.",
+    summary: "Lists the consumers of a group.",
     since: "5.0.0",
-    complexity: "O(1)",
+    complexity: "O(N) for N consumers.",
     group: Chapter::Stream,
     access: Access::Read,
     traits: Traits::NONE,
@@ -41,9 +41,9 @@ static CONSUMERS: Spec = Spec {
 
 static GROUPS: Spec = Spec {
     name: "groups",
-    summary: "Returns a list of the consumer groups of a stream.",
+    summary: "Lists the groups of a stream.",
     since: "5.0.0",
-    complexity: "O(1)",
+    complexity: "O(N) for N groups.",
     group: Chapter::Stream,
     access: Access::Read,
     traits: Traits::NONE,
@@ -54,9 +54,9 @@ static GROUPS: Spec = Spec {
 
 static STREAM: Spec = Spec {
     name: "stream",
-    summary: "Returns information about a stream.",
+    summary: "Tells about a stream.",
     since: "5.0.0",
-    complexity: "O(1)",
+    complexity: "O(1); with FULL, O(N) for N entries, groups and pending entries in the reply.",
     group: Chapter::Stream,
     access: Access::Read,
     traits: Traits::NONE,
@@ -70,24 +70,12 @@ static STREAM: Spec = Spec {
                 Arg::int("count").token("COUNT").optional(),
             ],
         )
-        .since("6.0.0")
         .optional(),
     ],
     body: Body::Run(stream),
 };
 
-static HELP: Spec = Spec {
-    name: "help",
-    summary: "Returns helpful text about the different subcommands.",
-    since: "5.0.0",
-    complexity: "O(1)",
-    group: Chapter::Stream,
-    access: Access::Neither,
-    traits: Traits::LOADING.and(Traits::STALE),
-    tips: &[],
-    args: &[],
-    body: Body::Run(help),
-};
+static HELP: Spec = help(Chapter::Stream, "5.0.0");
 
 fn consumers(cx: &mut Cx<'_>, args: &mut Args<'_>) -> Result<Outcome, Halt> {
     let (key, name) = (args.word()?, args.word()?);
@@ -306,20 +294,4 @@ fn write_consumer(out: &mut Writer<'_>, group: &Group, consumer: &Consumer, most
         out.int(entry.delivered_at.cast_signed());
         out.int(entry.deliveries.cast_signed());
     }
-}
-
-fn help(cx: &mut Cx<'_>, _: &mut Args<'_>) -> Result<Outcome, Halt> {
-    write_help(
-        &mut cx.out,
-        "XINFO",
-        &[
-            "CONSUMERS <key> <groupname>",
-            "    Show consumers of <groupname>.",
-            "GROUPS <key>",
-            "    Show the stream consumer groups.",
-            "STREAM <key> [FULL [COUNT <count>]",
-            "    Show information about the stream.",
-        ],
-    );
-    Ok(Outcome::Done)
 }

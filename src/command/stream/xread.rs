@@ -19,11 +19,9 @@ use crate::refusal::Refusal;
 
 pub(crate) static XREAD: Spec = Spec {
     name: "xread",
-    summary: "Returns entries of several streams with IDs greater than the ones given. Waits \
-              for one if asked to.",
+    summary: "Reads the entries of streams that come after given IDs. Can wait for some.",
     since: "5.0.0",
-    complexity: "For each stream mentioned: O(N) with N being the number of elements being \
-                 returned.",
+    complexity: "",
     group: Group::Stream,
     access: Access::Read,
     traits: Traits::BLOCKING,
@@ -33,7 +31,7 @@ pub(crate) static XREAD: Spec = Spec {
 };
 
 fn run(cx: &mut Cx<'_>, args: &mut Args<'_>) -> Result<Outcome, Halt> {
-    let options = ReadOptions::parse(args, Reader::Plain)?;
+    let options = ReadOptions::parse(args, Reader::Plain, cx.now)?;
     let mut reads = Vec::with_capacity(options.streams.len());
     for &(key, id) in &options.streams {
         reads.push((key, resolve(cx, key, id)?));
@@ -53,12 +51,7 @@ fn run(cx: &mut Cx<'_>, args: &mut Args<'_>) -> Result<Outcome, Halt> {
     keys.sort_unstable();
     keys.dedup();
     let again = Box::new(move |data: &mut Data<'_>| Ok(serve(data, &reads, options.count)));
-    Ok(Outcome::Park(Park {
-        keys,
-        group: None,
-        timeout_ms,
-        again,
-    }))
+    Ok(Outcome::Park(Park::for_keys(keys, None, timeout_ms, again)))
 }
 
 /// What a reader of one stream wants.

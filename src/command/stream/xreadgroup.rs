@@ -21,14 +21,10 @@ use crate::refusal::Refusal;
 
 pub(crate) static XREADGROUP: Spec = Spec {
     name: "xreadgroup",
-    summary: "Returns new or own pending entries of several streams to a consumer of a group. \
-              Waits for one if asked to.",
+    summary: "Reads new entries, or its own pending ones, for a consumer of a group. Can wait for \
+              some.",
     since: "5.0.0",
-    complexity: "For each stream mentioned: O(M) with M being the number of elements returned. \
-                 If M is constant (e.g. always asking for the first 10 elements with COUNT), you \
-                 can consider it O(1). On the other side when XREADGROUP blocks, XADD will pay \
-                 the O(N) time in order to serve the N clients blocked on the stream getting new \
-                 data.",
+    complexity: "O(N) for N entries in the reply.",
     group: Group::Stream,
     access: Access::Write,
     traits: Traits::BLOCKING,
@@ -66,7 +62,7 @@ enum From {
 }
 
 fn run(cx: &mut Cx<'_>, args: &mut Args<'_>) -> Result<Outcome, Halt> {
-    let options = ReadOptions::parse(args, Reader::Group)?;
+    let options = ReadOptions::parse(args, Reader::Group, cx.now)?;
     let Some((group, consumer)) = options.group else {
         unreachable!("a group is required when the options are read")
     };
@@ -277,12 +273,12 @@ impl Reads<Box<[u8]>> {
         keys.sort_unstable();
         keys.dedup();
         let group = Some(self.group.clone());
-        Park {
+        Park::for_keys(
             keys,
             group,
             timeout_ms,
-            again: Box::new(move |data| self.serve(data)),
-        }
+            Box::new(move |data| self.serve(data)),
+        )
     }
 }
 

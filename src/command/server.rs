@@ -1,0 +1,19 @@
+//! Commands about the server.
+
+mod command;
+mod config;
+mod info;
+mod lastsave;
+mod role;
+mod shutdown;
+mod time;
+mod wait;
+
+pub(crate) use command::COMMAND;
+pub(crate) use config::CONFIG;
+pub(crate) use info::INFO;
+pub(crate) use lastsave::LASTSAVE;
+pub(crate) use role::ROLE;
+pub(crate) use shutdown::SHUTDOWN;
+pub(crate) use time::TIME;
+pub(crate) use wait::{WAIT, WAITAOF};

@@ -1,0 +1,449 @@
+//! `INFO [section ...]`: figures of the server, in the sections, order and names of Redis.
+//!
+//! * A field is here if this server has a true value for it. What Redis counts and this server has
+//!   not (scripts, evictions, replicas) is zero where clients and monitors look for it.
+//! * Redis' fields on its append-only file tell of the log; fields `log_*` tell more of it.
+//! * `default`, and no name at all, is all but the statistics of each command.
+
+use std::fmt::Display;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use headwater_store::SyncPolicy;
+
+use crate::clock;
+use crate::command::{Access, Arg, Args, Body, Cx, Data, Group, Halt, Outcome, Spec, Traits};
+use crate::config;
+use crate::process;
+use crate::server::REDIS_VERSION;
+
+pub(crate) static INFO: Spec = Spec {
+    name: "info",
+    summary: "Returns figures of the server.",
+    since: "1.0.0",
+    complexity: "O(1)",
+    group: Group::Server,
+    access: Access::Neither,
+    traits: Traits::LOADING.and(Traits::STALE).and(Traits::DANGEROUS),
+    tips: &[
+        "nondeterministic_output",
+        "request_policy:all_shards",
+        "response_policy:special",
+    ],
+    args: &[Arg::string("section").optional().many()],
+    body: Body::Run(run),
+};
+
+/// One part of the answer.
+struct Section {
+    /// In the answer; in any case of letters in the question.
+    title: &'static str,
+    /// Whether it is shown to those who name no section.
+    by_default: bool,
+    write: fn(&mut Fields, &Data<'_>),
+}
+
+/// In the order in which they are shown.
+const SECTIONS: &[Section] = &[
+    Section {
+        title: "Server",
+        by_default: true,
+        write: server,
+    },
+    Section {
+        title: "Clients",
+        by_default: true,
+        write: clients,
+    },
+    Section {
+        title: "Memory",
+        by_default: true,
+        write: memory,
+    },
+    Section {
+        title: "Persistence",
+        by_default: true,
+        write: persistence,
+    },
+    Section {
+        title: "Stats",
+        by_default: true,
+        write: stats,
+    },
+    Section {
+        title: "Replication",
+        by_default: true,
+        write: replication,
+    },
+    Section {
+        title: "CPU",
+        by_default: true,
+        write: cpu,
+    },
+    Section {
+        title: "Modules",
+        by_default: true,
+        write: |_, _| {},
+    },
+    Section {
+        title: "Commandstats",
+        by_default: false,
+        write: command_stats,
+    },
+    Section {
+        title: "Errorstats",
+        by_default: true,
+        write: error_stats,
+    },
+    Section {
+        title: "Cluster",
+        by_default: true,
+        write: cluster,
+    },
+    Section {
+        title: "Keyspace",
+        by_default: true,
+        write: keyspace,
+    },
+];
+
+/// The lines of a section.
+#[derive(Default)]
+struct Fields(String);
+
+impl Fields {
+    fn put(&mut self, name: &str, value: impl Display) {
+        self.line(format_args!("{name}:{value}"));
+    }
+
+    /// A number of bytes, and the same for humans.
+    fn put_bytes(&mut self, name: &str, bytes: u64) {
+        self.put(name, bytes);
+        self.put(&format!("{name}_human"), human(bytes));
+    }
+
+    fn line(&mut self, line: impl Display) {
+        self.0.push_str(&line.to_string());
+        self.0.push_str("\r\n");
+    }
+}
+
+fn run(cx: &mut Cx<'_>, args: &mut Args<'_>) -> Result<Outcome, Halt> {
+    let names: Vec<&[u8]> = args.rest().collect();
+    let mut fields = Fields::default();
+    for section in SECTIONS.iter().filter(|section| section.is_wanted(&names)) {
+        if !fields.0.is_empty() {
+            fields.line("");
+        }
+        fields.line(format_args!("# {}", section.title));
+        (section.write)(&mut fields, cx);
+    }
+    cx.out.verbatim(fields.0.as_bytes());
+    Ok(Outcome::Done)
+}
+
+impl Section {
+    fn is_wanted(&self, names: &[&[u8]]) -> bool {
+        if names.is_empty() {
+            return self.by_default;
+        }
+        names.iter().any(|name| {
+            let is = |other: &str| name.eq_ignore_ascii_case(other.as_bytes());
+            is(self.title) || is("all") || is("everything") || is("default") && self.by_default
+        })
+    }
+}
+
+/// `1.50M`
+#[expect(clippy::cast_precision_loss, reason = "two digits are shown")]
+fn human(bytes: u64) -> String {
+    const UNITS: [&str; 5] = ["K", "M", "G", "T", "P"];
+    if bytes < 1024 {
+        return format!("{bytes}B");
+    }
+    let mut size = bytes as f64 / 1024.0;
+    let mut unit = 0;
+    while size >= 1024.0 && unit + 1 < UNITS.len() {
+        size /= 1024.0;
+        unit += 1;
+    }
+    format!("{size:.2}{}", UNITS[unit])
+}
+
+#[expect(clippy::cast_precision_loss, reason = "two digits are shown")]
+fn ratio(part: u64, whole: u64) -> f64 {
+    if whole == 0 {
+        0.0
+    } else {
+        part as f64 / whole as f64
+    }
+}
+
+fn of(counter: &AtomicU64) -> u64 {
+    counter.load(Ordering::Relaxed)
+}
+
+fn server(fields: &mut Fields, data: &Data<'_>) {
+    let server = data.server;
+    let config = &server.config;
+    let system = rustix::system::uname();
+    let uptime = data.now.saturating_sub(server.identity.started_ms) / 1000;
+    let executable = std::env::current_exe().unwrap_or_default();
+    let file = config.file().map(|file| file.display().to_string());
+    fields.put("redis_version", REDIS_VERSION);
+    fields.put("headwater_version", env!("CARGO_PKG_VERSION"));
+    fields.put("redis_mode", "standalone");
+    fields.put(
+        "os",
+        format_args!(
+            "{} {} {}",
+            system.sysname().to_string_lossy(),
+            system.release().to_string_lossy(),
+            system.machine().to_string_lossy()
+        ),
+    );
+    fields.put("arch_bits", usize::BITS);
+    fields.put("process_id", std::process::id());
+    fields.put("run_id", &server.identity.run_id);
+    fields.put("tcp_port", server.identity.port);
+    fields.put("server_time_usec", clock::unix_us());
+    fields.put("uptime_in_seconds", uptime);
+    fields.put("uptime_in_days", uptime / (24 * 60 * 60));
+    fields.put("hz", config.text(config::HZ));
+    fields.put("configured_hz", config.text(config::HZ));
+    fields.put("executable", executable.display());
+    fields.put("config_file", file.unwrap_or_default());
+}
+
+fn clients(fields: &mut Fields, data: &Data<'_>) {
+    let server = data.server;
+    let (keys, keys_of_groups) = server.waiters.keys_waited_for();
+    let all = server.clients.all();
+    let watched = |client: &crate::clients::Client| client.watched.load(Ordering::Relaxed);
+    fields.put("connected_clients", all.len());
+    fields.put("cluster_connections", 0);
+    fields.put("maxclients", server.config.int(config::MAXCLIENTS));
+    fields.put(
+        "blocked_clients",
+        all.iter().filter(|client| client.is_parked()).count(),
+    );
+    fields.put("tracking_clients", 0);
+    fields.put("pubsub_clients", 0);
+    fields.put(
+        "watching_clients",
+        all.iter().filter(|client| watched(client) > 0).count(),
+    );
+    fields.put(
+        "total_watched_keys",
+        all.iter().map(|client| watched(client)).sum::<usize>(),
+    );
+    fields.put("total_blocking_keys", keys);
+    fields.put("total_blocking_keys_on_nokey", keys_of_groups);
+}
+
+fn memory(fields: &mut Fields, data: &Data<'_>) {
+    let config = &data.server.config;
+    let memory = process::memory();
+    fields.put_bytes("used_memory", memory.used);
+    fields.put_bytes("used_memory_rss", memory.resident);
+    fields.put_bytes("used_memory_peak", memory.resident_peak);
+    let share = ratio(memory.used, memory.resident_peak) * 100.0;
+    fields.put("used_memory_peak_perc", format_args!("{share:.2}%"));
+    fields.put_bytes("total_system_memory", memory.machine);
+    fields.put_bytes("maxmemory", config.size(config::MAXMEMORY));
+    fields.put("maxmemory_policy", config.choice(config::MAXMEMORY_POLICY));
+    let fragmentation = ratio(memory.resident, memory.used);
+    fields.put(
+        "mem_fragmentation_ratio",
+        format_args!("{fragmentation:.2}"),
+    );
+    fields.put("mem_allocator", "libc");
+}
+
+fn persistence(fields: &mut Fields, data: &Data<'_>) {
+    let log = data.server.store.log();
+    let figures = log.stats();
+    let health = if log.poisoned().is_none() {
+        "ok"
+    } else {
+        "err"
+    };
+    let is_behind = log.durable() < log.appended();
+    fields.put("loading", 0);
+    fields.put("async_loading", 0);
+    fields.put("rdb_changes_since_last_save", 0);
+    fields.put("rdb_bgsave_in_progress", 0);
+    fields.put("rdb_last_save_time", data.server.identity.started_ms / 1000);
+    fields.put("rdb_last_bgsave_status", "ok");
+    fields.put("rdb_last_bgsave_time_sec", -1);
+    fields.put("rdb_current_bgsave_time_sec", -1);
+    fields.put("aof_enabled", 1);
+    fields.put("aof_rewrite_in_progress", 0);
+    fields.put("aof_rewrite_scheduled", 0);
+    fields.put("aof_last_rewrite_time_sec", -1);
+    fields.put("aof_current_rewrite_time_sec", -1);
+    fields.put("aof_last_bgrewrite_status", "ok");
+    fields.put("aof_last_write_status", health);
+    fields.put("aof_current_size", log.appended().since(figures.start));
+    fields.put("aof_buffer_length", figures.pending_bytes);
+    fields.put("aof_pending_bio_fsync", u8::from(is_behind));
+    fields.put(
+        "log_policy",
+        match log.policy() {
+            SyncPolicy::Always => "always",
+            SyncPolicy::EverySec => "everysec",
+            SyncPolicy::No => "no",
+        },
+    );
+    fields.put("log_epoch", figures.epoch);
+    fields.put("log_start", figures.start);
+    fields.put("log_appended", log.appended());
+    fields.put("log_written", log.written());
+    fields.put("log_durable", log.durable());
+    fields.put("log_segments", figures.segments);
+    fields.put("log_spares", figures.spares);
+    fields.put("log_bytes_on_disk", figures.bytes_on_disk);
+    fields.put("log_room", figures.room);
+    fields.put("log_frames", figures.frames);
+    fields.put("log_writes", figures.writes);
+    fields.put("log_syncs", figures.syncs);
+    fields.put("log_last_sync_usec", figures.last_sync.as_micros());
+}
+
+fn stats(fields: &mut Fields, data: &Data<'_>) {
+    let server = data.server;
+    let stats = &server.stats;
+    let rates = stats.rates();
+    fields.put("total_connections_received", of(&server.clients.total));
+    fields.put("total_commands_processed", of(&stats.commands));
+    fields.put("instantaneous_ops_per_sec", rates.commands);
+    fields.put("total_net_input_bytes", of(&stats.net_in));
+    fields.put("total_net_output_bytes", of(&stats.net_out));
+    for (name, bytes) in [
+        ("instantaneous_input_kbps", rates.net_in),
+        ("instantaneous_output_kbps", rates.net_out),
+    ] {
+        fields.put(name, format_args!("{:.2}", ratio(bytes, 1024)));
+    }
+    fields.put("rejected_connections", of(&server.clients.refused));
+    for name in ["sync_full", "sync_partial_ok", "sync_partial_err"] {
+        fields.put(name, 0);
+    }
+    fields.put("expired_keys", of(&stats.expired));
+    fields.put("evicted_keys", 0);
+    fields.put("evicted_clients", 0);
+    fields.put("keyspace_hits", of(&stats.hits));
+    fields.put("keyspace_misses", of(&stats.misses));
+    for name in [
+        "pubsub_channels",
+        "pubsub_patterns",
+        "latest_fork_usec",
+        "total_forks",
+    ] {
+        fields.put(name, 0);
+    }
+    fields.put("total_error_replies", of(&stats.error_replies));
+}
+
+fn replication(fields: &mut Fields, data: &Data<'_>) {
+    let server = data.server;
+    fields.put("role", "master");
+    fields.put("connected_slaves", 0);
+    fields.put("master_failover_state", "no-failover");
+    fields.put("master_replid", &server.identity.run_id);
+    fields.put("master_replid2", "0".repeat(40));
+    fields.put("master_repl_offset", server.store.log().appended());
+    fields.put("second_repl_offset", -1);
+    fields.put("repl_backlog_active", 0);
+    fields.put(
+        "repl_backlog_size",
+        server.config.size(config::REPL_BACKLOG_SIZE),
+    );
+    fields.put("repl_backlog_first_byte_offset", 0);
+    fields.put("repl_backlog_histlen", 0);
+}
+
+fn cpu(fields: &mut Fields, _: &Data<'_>) {
+    let cpu = process::cpu();
+    fields.put(
+        "used_cpu_sys",
+        format_args!("{:.6}", cpu.system.as_secs_f64()),
+    );
+    fields.put(
+        "used_cpu_user",
+        format_args!("{:.6}", cpu.user.as_secs_f64()),
+    );
+    for name in ["used_cpu_sys_children", "used_cpu_user_children"] {
+        fields.put(name, "0.000000");
+    }
+}
+
+fn command_stats(fields: &mut Fields, data: &Data<'_>) {
+    for (command, counted) in data.server.stats.commands() {
+        let (calls, usec) = (of(&counted.calls), of(&counted.nanos) / 1000);
+        fields.put(
+            &format!("cmdstat_{}", command.full_name),
+            format_args!(
+                "calls={calls},usec={usec},usec_per_call={:.2},rejected_calls={},failed_calls={}",
+                ratio(usec, calls),
+                of(&counted.rejected),
+                of(&counted.failed)
+            ),
+        );
+    }
+}
+
+fn error_stats(fields: &mut Fields, data: &Data<'_>) {
+    for (code, count) in data.server.stats.errors() {
+        fields.put(&format!("errorstat_{code}"), format_args!("count={count}"));
+    }
+}
+
+fn cluster(fields: &mut Fields, _: &Data<'_>) {
+    fields.put("cluster_enabled", 0);
+}
+
+fn keyspace(fields: &mut Fields, data: &Data<'_>) {
+    let databases = data.server.config.size(config::DATABASES);
+    for db in (0..databases).filter_map(|db| u8::try_from(db).ok()) {
+        let keys = data.access.len(db);
+        if keys > 0 {
+            let expires = data.access.expiring_len(db);
+            let figures = format_args!("keys={keys},expires={expires},avg_ttl=0,subexpiry=0");
+            fields.put(&format!("db{db}"), figures);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_for_humans_have_two_digits_and_a_unit() {
+        for (bytes, text) in [
+            (0, "0B"),
+            (1023, "1023B"),
+            (1024, "1.00K"),
+            (1_572_864, "1.50M"),
+            (25_276_510_208, "23.54G"),
+        ] {
+            assert_eq!(human(bytes), text);
+        }
+    }
+
+    #[test]
+    fn sections_are_found_in_any_case_and_by_the_names_of_several() {
+        let shown = |names: &[&str]| {
+            let names: Vec<&[u8]> = names.iter().map(|name| name.as_bytes()).collect();
+            let wanted = SECTIONS.iter().filter(|section| section.is_wanted(&names));
+            wanted.map(|section| section.title).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            shown(&["KEYSPACE", "server", "unknown"]),
+            ["Server", "Keyspace"]
+        );
+        assert_eq!(shown(&["default", "commandstats"]), shown(&["all"]));
+        assert_eq!(shown(&[]).len() + 1, shown(&["everything"]).len());
+        assert!(shown(&["unknown"]).is_empty());
+    }
+}

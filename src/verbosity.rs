@@ -1,0 +1,55 @@
+//! Log lines: where they go, and which of them are written.
+//!
+//! They go to standard error. `loglevel` says which, at the start and whenever `CONFIG SET` changes
+//! it.
+
+use std::io::IsTerminal as _;
+
+use tracing_subscriber::Registry;
+use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::reload;
+use tracing_subscriber::util::SubscriberInitExt as _;
+
+use crate::config::{self, Config};
+
+/// The least important log lines that are written.
+pub(crate) struct Verbosity {
+    level: reload::Handle<LevelFilter, Registry>,
+}
+
+impl Verbosity {
+    /// Begins to write log lines.
+    ///
+    /// # Panics
+    ///
+    /// When called twice in a process.
+    pub(crate) fn start(config: &Config) -> Self {
+        let (filter, level) = reload::Layer::new(wanted(config));
+        let lines = tracing_subscriber::fmt::layer()
+            .with_target(false)
+            .with_ansi(std::io::stderr().is_terminal())
+            .with_writer(std::io::stderr);
+        tracing_subscriber::registry()
+            .with(filter)
+            .with(lines)
+            .init();
+        Self { level }
+    }
+
+    /// Follows `loglevel`.
+    pub(crate) fn set(&self, config: &Config) {
+        // It fails only when nobody writes log lines any more, at the very end.
+        drop(self.level.reload(wanted(config)));
+    }
+}
+
+fn wanted(config: &Config) -> LevelFilter {
+    match config.choice(config::LOGLEVEL) {
+        "debug" => LevelFilter::DEBUG,
+        "warning" => LevelFilter::WARN,
+        // What ends the server is said all the same.
+        "nothing" => LevelFilter::ERROR,
+        _ => LevelFilter::INFO,
+    }
+}
