@@ -49,7 +49,7 @@ const TRAITS: Traits = Traits::NO_SCRIPT
 
 pub(crate) static MULTI: Spec = Spec {
     name: "multi",
-    summary: "Begins a transaction.",
+    summary: "Begins a transaction: commands are queued from here on.",
     since: "1.2.0",
     complexity: "O(1)",
     group: Group::Transactions,
@@ -62,9 +62,9 @@ pub(crate) static MULTI: Spec = Spec {
 
 pub(crate) static DISCARD: Spec = Spec {
     name: "discard",
-    summary: "Gives up a transaction.",
+    summary: "Forgets the queued commands and the watched keys.",
     since: "2.0.0",
-    complexity: "O(N), when N is the number of queued commands",
+    complexity: "O(N) for N queued commands.",
     group: Group::Transactions,
     access: Access::Neither,
     traits: TRAITS,
@@ -75,9 +75,9 @@ pub(crate) static DISCARD: Spec = Spec {
 
 pub(crate) static EXEC: Spec = Spec {
     name: "exec",
-    summary: "Executes all commands of a transaction.",
+    summary: "Runs the queued commands, all at once.",
     since: "1.2.0",
-    complexity: "Depends on commands in the transaction",
+    complexity: "That of the queued commands.",
     group: Group::Transactions,
     access: Access::Neither,
     traits: Traits::NO_SCRIPT
@@ -94,9 +94,9 @@ pub(crate) static EXEC: Spec = Spec {
 
 pub(crate) static WATCH: Spec = Spec {
     name: "watch",
-    summary: "Makes the next EXEC conditional on keys that do not change.",
+    summary: "Makes the next EXEC do nothing if one of these keys changes before it.",
     since: "2.2.0",
-    complexity: "O(1) for every key.",
+    complexity: "O(1) for each key.",
     group: Group::Transactions,
     access: Access::Neither,
     traits: TRAITS,
@@ -107,9 +107,9 @@ pub(crate) static WATCH: Spec = Spec {
 
 pub(crate) static UNWATCH: Spec = Spec {
     name: "unwatch",
-    summary: "Forgets all watched keys.",
+    summary: "Forgets the watched keys.",
     since: "2.2.0",
-    complexity: "O(1)",
+    complexity: "O(N) for N watched keys.",
     group: Group::Transactions,
     access: Access::Neither,
     traits: Traits::NO_SCRIPT

@@ -6,9 +6,9 @@ use crate::refusal::Refusal;
 
 pub(crate) static AUTH: Spec = Spec {
     name: "auth",
-    summary: "Authenticates the connection.",
+    summary: "Says who is there, and proves it with a password.",
     since: "1.0.0",
-    complexity: "O(N) where N is the number of passwords defined for the user",
+    complexity: "O(1)",
     group: Group::Connection,
     access: Access::Neither,
     traits: Traits::NO_AUTH

@@ -4,7 +4,7 @@ use crate::command::{Access, Arg, Args, Body, Cx, Group, Halt, Outcome, Spec, Tr
 
 pub(crate) static ECHO: Spec = Spec {
     name: "echo",
-    summary: "Returns the given string.",
+    summary: "Says what it was told.",
     since: "1.0.0",
     complexity: "O(1)",
     group: Group::Connection,

@@ -5,7 +5,7 @@ use crate::refusal::Refusal;
 
 pub(crate) static PING: Spec = Spec {
     name: "ping",
-    summary: "Returns the server's liveliness response.",
+    summary: "Answers, so that one knows that somebody is there.",
     since: "1.0.0",
     complexity: "O(1)",
     group: Group::Connection,

@@ -9,7 +9,7 @@ use crate::server::Server;
 
 pub(crate) static SELECT: Spec = Spec {
     name: "select",
-    summary: "Changes the selected database.",
+    summary: "Chooses the connection's database.",
     since: "1.0.0",
     complexity: "O(1)",
     group: Group::Connection,

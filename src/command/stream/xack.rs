@@ -11,9 +11,9 @@ use crate::command::{Access, Arg, Args, Body, Cx, Group, Halt, KeyUse, Outcome, 
 
 pub(crate) static XACK: Spec = Spec {
     name: "xack",
-    summary: "Acknowledges entries that were delivered to a consumer group.",
+    summary: "Acknowledges entries: they are not pending any more.",
     since: "5.0.0",
-    complexity: "O(1) for each message ID processed.",
+    complexity: "O(log N) for each ID, in a group with N pending entries.",
     group: Group::Stream,
     access: Access::Write,
     traits: Traits::FAST,

@@ -13,10 +13,9 @@ use crate::refusal::Refusal;
 
 pub(crate) static XADD: Spec = Spec {
     name: "xadd",
-    summary: "Appends a new entry to a stream. Creates the key if it doesn't exist.",
+    summary: "Appends an entry to a stream, which is created if need be.",
     since: "5.0.0",
-    complexity: "O(1) when adding a new entry, O(N) when trimming where N being the number of \
-                 entries evicted.",
+    complexity: "O(1), and O(N) more where N entries are trimmed away.",
     group: Group::Stream,
     access: Access::Write,
     traits: Traits::DENY_OOM.and(Traits::FAST),

@@ -15,9 +15,9 @@ use crate::refusal::Refusal;
 
 pub(crate) static XCLAIM: Spec = Spec {
     name: "xclaim",
-    summary: "Makes pending entries of a consumer group another consumer's.",
+    summary: "Makes pending entries those of another consumer.",
     since: "5.0.0",
-    complexity: "O(log N) with N being the number of messages in the PEL of the consumer group.",
+    complexity: "O(log N) for each ID, in a group with N pending entries.",
     group: Group::Stream,
     access: Access::Write,
     traits: Traits::FAST,

@@ -9,9 +9,9 @@ use crate::command::{Access, Arg, Args, Body, Cx, Group, Halt, KeyUse, Outcome, 
 
 pub(crate) static XDEL: Spec = Spec {
     name: "xdel",
-    summary: "Deletes entries from a stream and returns how many there were.",
+    summary: "Deletes entries from a stream, and counts those that were there.",
     since: "5.0.0",
-    complexity: "O(1) for each single item to delete in the stream, regardless of the stream size.",
+    complexity: "O(log N) for each ID, in a stream of N entries.",
     group: Group::Stream,
     access: Access::Write,
     traits: Traits::FAST,

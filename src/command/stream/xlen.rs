@@ -4,7 +4,7 @@ use crate::command::{Access, Arg, Args, Body, Cx, Group, Halt, KeyUse, Outcome, 
 
 pub(crate) static XLEN: Spec = Spec {
     name: "xlen",
-    summary: "Returns the number of entries in a stream.",
+    summary: "Counts the entries of a stream.",
     since: "5.0.0",
     complexity: "O(1)",
     group: Group::Stream,

@@ -14,13 +14,10 @@ use crate::refusal::Refusal;
 
 pub(crate) static XPENDING: Spec = Spec {
     name: "xpending",
-    summary: "Returns what is pending in a consumer group.",
+    summary: "Tells what a group has been given and has not acknowledged.",
     since: "5.0.0",
-    complexity: "O(N) with N being the number of elements returned, so asking for a small fixed \
-                 number of entries per call is O(1). O(M), where M is the total number of entries \
-                 scanned when used with the IDLE filter. When the command returns just the \
-                 summary and the list of consumers is small, it runs in O(1) time; otherwise, an \
-                 additional O(N) time for iterating every consumer.",
+    complexity: "O(N) for N consumers in the summary, or N pending entries in the reply; entries \
+                 that a filter leaves out count, too.",
     group: Group::Stream,
     access: Access::Read,
     traits: Traits::NONE,

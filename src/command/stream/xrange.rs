@@ -9,13 +9,11 @@ use crate::command::stream::range::{parse_end, parse_start};
 use crate::command::{Access, Arg, Args, Body, Cx, Group, Halt, KeyUse, Outcome, Spec, Traits};
 use crate::refusal::Refusal;
 
-const COMPLEXITY: &str = "O(N) with N being the number of elements being returned. If N is \
-                          constant (e.g. always asking for the first 10 elements with COUNT), \
-                          you can consider it O(1).";
+const COMPLEXITY: &str = "O(N) for N entries in the reply.";
 
 pub(crate) static XRANGE: Spec = Spec {
     name: "xrange",
-    summary: "Returns the entries of a stream within a range of IDs.",
+    summary: "Returns the entries between two IDs.",
     since: "5.0.0",
     complexity: COMPLEXITY,
     group: Group::Stream,
@@ -33,7 +31,7 @@ pub(crate) static XRANGE: Spec = Spec {
 
 pub(crate) static XREVRANGE: Spec = Spec {
     name: "xrevrange",
-    summary: "Returns the entries of a stream within a range of IDs, the newest first.",
+    summary: "Returns the entries between two IDs, the newest first.",
     since: "5.0.0",
     complexity: COMPLEXITY,
     group: Group::Stream,

@@ -8,7 +8,7 @@ use crate::refusal::Refusal;
 
 pub(crate) static XSETID: Spec = Spec {
     name: "xsetid",
-    summary: "Sets the last ID and the counters of a stream.",
+    summary: "Sets a stream's last ID and its counters.",
     since: "5.0.0",
     complexity: "O(1)",
     group: Group::Stream,

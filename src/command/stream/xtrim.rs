@@ -12,9 +12,7 @@ pub(crate) static XTRIM: Spec = Spec {
     name: "xtrim",
     summary: "Removes the oldest entries of a stream.",
     since: "5.0.0",
-    complexity: "O(N), with N being the number of evicted entries. Constant times are very small \
-                 however, since entries are organized in macro nodes containing multiple entries \
-                 that can be released with a single deallocation.",
+    complexity: "O(N) for N entries removed.",
     group: Group::Stream,
     access: Access::Write,
     traits: Traits::NONE,
