@@ -384,7 +384,7 @@ async fn look_when_durable(server: &Arc<Server>, ticket: &Arc<Ticket>, lsn: Opti
             server.waiters.look(server, ticket, clock::unix_ms());
         }
     }
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 /// Returns at the deadline, never without one.

@@ -5,7 +5,9 @@ use std::time::Instant;
 use headwater_resp::{Request, Writer};
 
 use crate::clock;
-use crate::command::{Access, Args, Body, Command, Cx, Data, Halt, Lookups, Outcome, Park, TABLE, Traits};
+use crate::command::{
+    Access, Args, Body, Command, Cx, Data, Halt, Lookups, Outcome, Park, TABLE, Traits,
+};
 use crate::refusal::Refusal;
 use crate::server::Server;
 use crate::session::Session;

@@ -31,7 +31,7 @@ pub(crate) fn memory() -> Memory {
         used: size(&status, "RssAnon") + size(&status, "VmSwap"),
         resident: size(&status, "VmRSS"),
         resident_peak: size(&status, "VmHWM"),
-        machine: u64::try_from(info.totalram).unwrap_or(u64::MAX) * u64::from(info.mem_unit),
+        machine: info.totalram * u64::from(info.mem_unit),
     }
 }
 

@@ -96,7 +96,7 @@ fn get(cx: &mut Cx<'_>, args: &mut Args<'_>) -> Result<Outcome, Halt> {
 }
 
 fn set(cx: &mut Cx<'_>, args: &mut Args<'_>) -> Result<Outcome, Halt> {
-    if args.left() % 2 != 0 {
+    if !args.left().is_multiple_of(2) {
         return Err(Refusal::Syntax.into());
     }
     let mut pairs = Vec::with_capacity(args.left() / 2);
