@@ -18,6 +18,7 @@
 //! * `next` is greater than every stream number ever given.
 //! * Two states that have applied the same records are equal (`State::dump`).
 
+mod check;
 mod entries;
 mod group;
 mod impossible;

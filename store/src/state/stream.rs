@@ -9,7 +9,10 @@ use std::fmt::{self, Write as _};
 
 use super::entries::{Entries, Entry, NodePlace, Place, Range};
 use super::group::Group;
-use super::impossible::{NO_CONSUMER, NO_GROUP, possible, some};
+use super::impossible::{
+    BELOW_LAST, BELOW_TOP, CONSUMER_EXISTS, GROUP_EXISTS, JOINS_NOTHING, MISCOUNTED, NO_CONSUMER,
+    NO_GROUP, possible, some,
+};
 use super::lag::Counters;
 use super::listpack::{self, NodeLimits};
 use super::pending::PendingEntry;
@@ -298,12 +301,12 @@ impl Stream {
                 new_node,
                 node_bytes,
             } => {
-                possible(id > self.last_id, at, "an entry is added below the last ID");
+                possible(id > self.last_id, at, BELOW_LAST);
                 let node = NodePlace {
                     new_node,
                     node_bytes,
                 };
-                possible(new_node || self.nodes() > 0, at, "an entry joins no node");
+                possible(new_node || self.nodes() > 0, at, JOINS_NOTHING);
                 let entry = Entry {
                     id,
                     at: Place::in_log(at),
@@ -331,7 +334,7 @@ impl Stream {
                 max_deleted,
             } => {
                 let top = self.last_entry().map_or(StreamId::MIN, |entry| entry.id);
-                possible(last_id >= top, at, "the last ID is set below an entry");
+                possible(last_id >= top, at, BELOW_TOP);
                 self.last_id = last_id;
                 self.entries_added = entries_added;
                 self.max_deleted = max_deleted;
@@ -344,7 +347,7 @@ impl Stream {
                 let group = self
                     .groups
                     .insert(group.into(), Group::new(last_delivered, entries_read));
-                possible(group.is_none(), at, "a group is created that exists");
+                possible(group.is_none(), at, GROUP_EXISTS);
             }
             Change::GroupPositioned {
                 group,
@@ -363,7 +366,7 @@ impl Stream {
                 at: now,
             } => {
                 let created = self.group_mut(at, group).create_consumer(consumer, now);
-                possible(created, at, "a consumer is created that exists");
+                possible(created, at, CONSUMER_EXISTS);
             }
             Change::ConsumerDeleted { group, consumer } => {
                 let deleted = self.group_mut(at, group).delete_consumer(consumer);
@@ -429,7 +432,7 @@ impl Stream {
             });
             group.assign(consumer, now, entries);
             let exact = ids.left == 0 && ids.ids.next().is_none();
-            possible(exact, at, "a delivery does not count its entries right");
+            possible(exact, at, MISCOUNTED);
         }
         group.position(last, read);
     }

@@ -561,6 +561,9 @@ trait Door {
 
 impl Door for Access<'_> {
     fn commit(&self, stream: &mut Stream, changes: &[Change<'_>]) -> Result<(), AppendError> {
+        if let Err(what) = stream.check(changes) {
+            panic!("a command decided what is impossible: {what}: {changes:?}");
+        }
         let number = stream.number();
         let record = |&change| Record::Stream {
             stream: number,
@@ -609,7 +612,7 @@ impl StreamMut<'_> {
     ///
     /// # Panics
     ///
-    /// When a change is impossible, such as an entry below the last ID.
+    /// When a change is impossible, such as an entry below the last ID. It is not in the log then.
     pub fn commit(&mut self, changes: &[Change<'_>]) -> Result<(), AppendError> {
         if !changes.is_empty() {
             self.door.commit(&mut self.stream, changes)?;

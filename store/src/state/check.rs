@@ -1,0 +1,285 @@
+//! Whether changes can happen, asked before they are written.
+//!
+//! [`Stream::apply`](super::Stream::apply) stops at an impossible change, at every start anew if the
+//! change is in the log. So a command that decides one by mistake must be stopped before. A commit is
+//! a few changes, mostly one; each is looked at with those before it in mind.
+
+use super::impossible::{
+    BELOW_LAST, BELOW_TOP, CONSUMER_EXISTS, GROUP_EXISTS, JOINS_NOTHING, MISCOUNTED, NO_CONSUMER,
+    NO_GROUP,
+};
+use super::stream::Stream;
+use crate::id::StreamId;
+use crate::record::Change;
+
+impl Stream {
+    /// Says what is wrong with the first of `changes` that cannot happen after those before it.
+    ///
+    /// Not everything that `apply` would find: what entries there are after others have been removed
+    /// in the same commit is not worked out.
+    pub(crate) fn check(&self, changes: &[Change<'_>]) -> Result<(), &'static str> {
+        changes
+            .iter()
+            .enumerate()
+            .try_for_each(|(index, change)| self.check_after(&changes[..index], change))
+    }
+
+    fn check_after(&self, before: &[Change<'_>], change: &Change<'_>) -> Result<(), &'static str> {
+        let unless = |wrong: bool, what| if wrong { Err(what) } else { Ok(()) };
+        match *change {
+            Change::EntryAdded { id, new_node, .. } => {
+                unless(id <= self.last_id_after(before), BELOW_LAST)?;
+                let joins = self.nodes() > 0 || before.iter().any(adds_entry);
+                unless(!new_node && !joins, JOINS_NOTHING)
+            }
+            Change::Positioned { last_id, .. } => {
+                let top = self.last_entry().map_or(StreamId::MIN, |entry| entry.id);
+                let added = before.iter().any(adds_entry);
+                let top = if added {
+                    self.last_id_after(before)
+                } else {
+                    top
+                };
+                unless(last_id < top, BELOW_TOP)
+            }
+            Change::GroupCreated { group, .. } => {
+                unless(self.has_group(before, group), GROUP_EXISTS)
+            }
+            Change::ConsumerCreated {
+                group, consumer, ..
+            } => {
+                unless(!self.has_group(before, group), NO_GROUP)?;
+                unless(self.has_consumer(before, group, consumer), CONSUMER_EXISTS)
+            }
+            Change::Acked { group, .. }
+            | Change::GroupDestroyed { group }
+            | Change::GroupPositioned { group, .. } => {
+                unless(!self.has_group(before, group), NO_GROUP)
+            }
+            Change::Claimed {
+                group, consumer, ..
+            }
+            | Change::ConsumerDeleted { group, consumer }
+            | Change::Redelivered {
+                group, consumer, ..
+            } => unless(!self.has_consumer(before, group, consumer), NO_CONSUMER),
+            Change::Delivered {
+                group,
+                consumer,
+                last,
+                count,
+                pending,
+                ..
+            } => {
+                unless(!self.has_group(before, group), NO_GROUP)?;
+                let known = !pending || self.has_consumer(before, group, consumer);
+                unless(!known, NO_CONSUMER)?;
+                let Some(group) = self
+                    .group(group)
+                    .filter(|_| before.iter().all(creates_consumer))
+                else {
+                    return Ok(());
+                };
+                let ids = self.after(group.last_delivered()).map(|entry| entry.id);
+                let found = ids.take_while(|&id| id <= last).count() as u64;
+                unless(found != count, MISCOUNTED)
+            }
+            Change::EntriesDeleted { .. } | Change::Trimmed { .. } => Ok(()),
+        }
+    }
+
+    fn last_id_after(&self, before: &[Change<'_>]) -> StreamId {
+        let last_id = before.iter().rev().find_map(|change| match *change {
+            Change::EntryAdded { id, .. } => Some(id),
+            Change::Positioned { last_id, .. } => Some(last_id),
+            _ => None,
+        });
+        last_id.unwrap_or(self.last_id())
+    }
+
+    fn has_group(&self, before: &[Change<'_>], name: &[u8]) -> bool {
+        let decided = before.iter().rev().find_map(|change| match *change {
+            Change::GroupCreated { group, .. } if group == name => Some(true),
+            Change::GroupDestroyed { group } if group == name => Some(false),
+            _ => None,
+        });
+        decided.unwrap_or_else(|| self.group(name).is_some())
+    }
+
+    fn has_consumer(&self, before: &[Change<'_>], group_name: &[u8], name: &[u8]) -> bool {
+        let decided = before.iter().rev().find_map(|change| match *change {
+            Change::ConsumerCreated {
+                group, consumer, ..
+            } if group == group_name && consumer == name => Some(true),
+            Change::ConsumerDeleted { group, consumer }
+                if group == group_name && consumer == name =>
+            {
+                Some(false)
+            }
+            Change::GroupCreated { group, .. } | Change::GroupDestroyed { group }
+                if group == group_name =>
+            {
+                Some(false)
+            }
+            _ => None,
+        });
+        decided.unwrap_or_else(|| {
+            let group = self.group(group_name);
+            group.is_some_and(|group| group.consumer(name).is_some())
+        })
+    }
+}
+
+fn adds_entry(change: &Change<'_>) -> bool {
+    matches!(change, Change::EntryAdded { .. })
+}
+
+fn creates_consumer(change: &Change<'_>) -> bool {
+    matches!(change, Change::ConsumerCreated { .. })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use super::*;
+    use crate::id::StreamNo;
+    use crate::lsn::Lsn;
+    use crate::record::{Claims, Fields, Ids};
+
+    const GROUP: &[u8] = b"workers";
+    const ANN: &[u8] = b"ann";
+
+    fn added(ms: u64, new_node: bool) -> Change<'static> {
+        Change::EntryAdded {
+            id: StreamId::new(ms, 0),
+            fields: Fields {
+                words: 2,
+                resp: b"$1\r\na\r\n$1\r\nb\r\n",
+            },
+            new_node,
+            node_bytes: 9,
+        }
+    }
+
+    fn group(group: &'static [u8]) -> Change<'static> {
+        Change::GroupCreated {
+            group,
+            last_delivered: StreamId::MIN,
+            entries_read: None,
+        }
+    }
+
+    fn consumer(consumer: &'static [u8]) -> Change<'static> {
+        Change::ConsumerCreated {
+            group: GROUP,
+            consumer,
+            at: 1,
+        }
+    }
+
+    fn delivered(consumer: &'static [u8], last: u64, count: u64) -> Change<'static> {
+        let last = StreamId::new(last, 0);
+        Change::Delivered {
+            group: GROUP,
+            consumer,
+            last,
+            count,
+            at: 1,
+            pending: true,
+        }
+    }
+
+    fn claimed(consumer: &'static [u8]) -> Change<'static> {
+        let entries = Claims::from(&[]);
+        Change::Claimed {
+            group: GROUP,
+            consumer,
+            delivered_at: 1,
+            at: 1,
+            entries,
+        }
+    }
+
+    /// Entries 3 and 5, the group, ann.
+    fn stream() -> Stream {
+        let mut stream = Stream::new(StreamNo::FIRST);
+        for change in [added(3, true), added(5, false), group(GROUP), consumer(ANN)] {
+            stream.apply(Lsn::ZERO, &change);
+        }
+        stream
+    }
+
+    #[test]
+    fn an_impossible_change_is_found_before_it_is_written_and_when_it_is_read() {
+        let destroyed = Change::GroupDestroyed { group: GROUP };
+        let deleted = Change::ConsumerDeleted {
+            group: GROUP,
+            consumer: ANN,
+        };
+        let positioned = |ms| Change::Positioned {
+            last_id: StreamId::new(ms, 0),
+            entries_added: 2,
+            max_deleted: StreamId::MIN,
+        };
+        let trimmed = Change::Trimmed {
+            through: StreamId::MAX,
+        };
+        let acked = Change::Acked {
+            group: GROUP,
+            ids: Ids::from(&[]),
+        };
+        assert_eq!(
+            Stream::new(StreamNo::FIRST).check(&[added(1, false)]),
+            Err(JOINS_NOTHING)
+        );
+        for (changes, expected) in [
+            (&[added(6, false)][..], Ok(())),
+            (&[added(5, false)], Err(BELOW_LAST)),
+            (&[added(7, false), added(6, false)], Err(BELOW_LAST)),
+            (&[positioned(9), added(7, false)], Err(BELOW_LAST)),
+            (&[trimmed, added(6, true)], Ok(())),
+            (&[trimmed, added(6, true), added(7, false)], Ok(())),
+            (&[positioned(5)], Ok(())),
+            (&[positioned(4)], Err(BELOW_TOP)),
+            (&[added(8, false), positioned(7)], Err(BELOW_TOP)),
+            (&[group(b"others")], Ok(())),
+            (&[group(GROUP)], Err(GROUP_EXISTS)),
+            (&[destroyed, group(GROUP)], Ok(())),
+            (&[destroyed, destroyed], Err(NO_GROUP)),
+            (&[destroyed, acked], Err(NO_GROUP)),
+            (&[destroyed, consumer(ANN)], Err(NO_GROUP)),
+            (&[destroyed, group(GROUP), claimed(ANN)], Err(NO_CONSUMER)),
+            (
+                &[destroyed, group(GROUP), consumer(ANN), claimed(ANN)],
+                Ok(()),
+            ),
+            (&[consumer(ANN)], Err(CONSUMER_EXISTS)),
+            (&[consumer(b"bob"), claimed(b"bob")], Ok(())),
+            (&[claimed(b"bob")], Err(NO_CONSUMER)),
+            (&[deleted, deleted], Err(NO_CONSUMER)),
+            (&[deleted, consumer(ANN)], Ok(())),
+            (&[delivered(ANN, 5, 2)], Ok(())),
+            (&[consumer(b"bob"), delivered(b"bob", 3, 1)], Ok(())),
+            (&[delivered(b"bob", 3, 1)], Err(NO_CONSUMER)),
+            (&[delivered(ANN, 5, 1)], Err(MISCOUNTED)),
+            (&[delivered(ANN, 5, 3)], Err(MISCOUNTED)),
+        ] {
+            let mut stream = stream();
+            assert_eq!(stream.check(changes), expected, "{changes:?}");
+            let applied = catch_unwind(AssertUnwindSafe(|| {
+                for change in changes {
+                    stream.apply(Lsn::new(77), change);
+                }
+            }));
+            let story = applied.map_err(|panic| *panic.downcast::<String>().expect("it is text"));
+            match expected {
+                Ok(()) => assert_eq!(story, Ok(())),
+                Err(what) => {
+                    let expected = format!("the record at LSN 77 is impossible: {what}");
+                    assert_eq!(story, Err(expected), "{changes:?}");
+                }
+            }
+        }
+    }
+}
