@@ -29,8 +29,10 @@
 //! * Order of locks: sync, writer, tail, in flight, waiters. None is held while a callback of the
 //!   caller runs, except by [`Log::read`] and [`Appender`], which say so.
 
+mod appender;
 mod frame;
 mod marks;
+mod options;
 mod recovery;
 mod segment;
 mod spare;
@@ -47,10 +49,12 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use parking_lot::{Mutex, MutexGuard, RwLock, RwLockWriteGuard};
+use parking_lot::{Mutex, RwLock, RwLockWriteGuard};
 
+pub use self::appender::Appender;
 use self::frame::{BODY_MAX, Kind};
 use self::marks::Marks;
+pub use self::options::{Growth, LogOptions, LogStats, SyncPolicy};
 use self::spare::{Fill, Maker};
 use self::syncer::{Background, SpareMade};
 use self::tail::{InFlight, Tail};
@@ -68,82 +72,6 @@ const FILE_UNIT: u64 = 4096;
 /// What a log calls with the records it finds when it is opened: the place of the first byte of a
 /// frame's body, the number of records in it, and the body.
 pub type Replay<'a> = &'a mut dyn FnMut(Lsn, u32, &[u8]) -> Result<(), Malformed>;
-
-/// When what has been appended is synced, and so which mark replies wait for.
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
-pub enum SyncPolicy {
-    /// Before any reply: the committed mark is `durable`.
-    Always,
-    /// Once a second: the committed mark is `written`.
-    EverySec,
-    /// When the kernel likes, and at the end of each segment: the committed mark is `written`.
-    No,
-}
-
-/// What an append does to the amount of data.
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
-pub enum Growth {
-    /// It adds data: the reserve is not for it.
-    Adds,
-    /// It frees data, or leads to that (acknowledging, deleting, trimming): it may use the reserve.
-    Frees,
-}
-
-/// How a log is kept.
-#[derive(Clone, Debug)]
-pub struct LogOptions {
-    /// Bytes of a segment file.
-    pub segment_bytes: u64,
-    /// When it is synced, to begin with.
-    pub policy: SyncPolicy,
-    /// How many segments are kept ready; at least one is.
-    pub spares: usize,
-    /// Bytes of allocated space that only appends which [free](Growth::Frees) may use.
-    pub reserve_bytes: u64,
-    /// From where on the log is needed: records below are not replayed, and everything below is
-    /// known to have been durable.
-    pub from: Lsn,
-}
-
-impl Default for LogOptions {
-    fn default() -> Self {
-        Self {
-            segment_bytes: 64 << 20,
-            policy: SyncPolicy::Always,
-            spares: 1,
-            reserve_bytes: 4 << 20,
-            from: Lsn::ZERO,
-        }
-    }
-}
-
-/// Figures about a log, for people.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct LogStats {
-    /// Where the log begins.
-    pub start: Lsn,
-    /// Which start of the log this is; begins at 1.
-    pub epoch: u32,
-    /// Segments with frames.
-    pub segments: usize,
-    /// Files that are ready to become segments.
-    pub spares: usize,
-    /// Bytes of all segment files.
-    pub bytes_on_disk: u64,
-    /// Bytes that can be appended before more space must be allocated.
-    pub room: u64,
-    /// Bytes that have been appended and not been written.
-    pub pending_bytes: u64,
-    /// Frames written since the log was opened.
-    pub frames: u64,
-    /// Writes since the log was opened.
-    pub writes: u64,
-    /// Syncs since the log was opened.
-    pub syncs: u64,
-    /// How long the last sync took.
-    pub last_sync: Duration,
-}
 
 #[derive(Default)]
 struct Counters {
@@ -674,88 +602,6 @@ impl fmt::Debug for Log {
             .field("durable", &self.durable())
             .field("written", &self.written())
             .field("appended", &self.appended())
-            .finish_non_exhaustive()
-    }
-}
-
-/// A batch being appended. It holds the tail of the log: others cannot append, and the holder must
-/// not call [`Log::append`], [`Log::read`] or anything that writes. Dropping it ends the batch.
-pub struct Appender<'a> {
-    log: &'a Log,
-    tail: MutexGuard<'a, Tail>,
-    end: Lsn,
-    /// What the batch may still take of what was admitted.
-    bytes_left: u64,
-}
-
-impl Appender<'_> {
-    /// Appends one record, the bytes that `encode` appends to the buffer, and returns the LSN of
-    /// the first of them. `encode` must do nothing else to the buffer.
-    pub fn push(&mut self, encode: impl FnOnce(&mut Vec<u8>)) -> Lsn {
-        let at = self.tail.push(self.bytes_left, encode);
-        self.end = self.tail.end();
-        self.bytes_left = self.bytes_left.saturating_sub(self.end.since(at));
-        at
-    }
-
-    /// The LSN just past the last record; where the log ends when nothing was pushed.
-    #[must_use]
-    pub fn end(&self) -> Lsn {
-        self.end
-    }
-
-    /// Like [`Log::read`], which would wait for this batch to end for ever. Sees the batch's own
-    /// records, too.
-    ///
-    /// # Panics
-    ///
-    /// When `at` is not within `[start, end)`.
-    pub fn read<R>(&self, at: Lsn, f: impl FnOnce(&[u8]) -> R) -> R {
-        if let Some(bytes) = self.tail.from(at) {
-            return f(bytes);
-        }
-        let written = self.log.marks.written();
-        if at < written {
-            return self.log.read_written(at, written, f);
-        }
-        // Nothing can replace the buffer in flight while we hold the tail.
-        let flight = self.log.in_flight.read();
-        f(flight
-            .from(at)
-            .expect("what is neither in the tail nor written is in flight"))
-    }
-}
-
-impl Drop for Appender<'_> {
-    fn drop(&mut self) {
-        while let Some(needed) = self.tail.outgrown() {
-            if self.tail.replace_open() {
-                break;
-            }
-            // The batch is larger than was said, so space for it was not asked for in time.
-            match self
-                .log
-                .maker
-                .make(self.log.file_len_for(needed), Fill::Allocate)
-            {
-                Ok(spare) => self.tail.add_spare(spare),
-                Err(fault) => {
-                    self.log.poison(fault);
-                    break;
-                }
-            }
-        }
-        self.log.marks.set_appended(self.tail.end());
-        if self.tail.has_taken_spare() {
-            self.log.background.request_spare();
-        }
-    }
-}
-
-impl fmt::Debug for Appender<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Appender")
-            .field("end", &self.end)
             .finish_non_exhaustive()
     }
 }

@@ -33,16 +33,18 @@
 //! What is not modelled: sectors torn within, syncs that lie, reads that return other bytes than
 //! were written, files whose removal was undone with half of their bytes.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod world;
+
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 use rustix::io::Errno;
 
+use self::world::{Dice, Directory, Inode, NameChange, World, fault, name_of, to_usize};
 use super::{DirLock, Disk, File};
 use crate::error::{DiskError, Doing, OpenError};
 use crate::map::Map;
@@ -108,57 +110,6 @@ pub struct Call {
 #[derive(Clone, Default)]
 pub struct SimDisk {
     world: Arc<Mutex<World>>,
-}
-
-#[derive(Clone, Default)]
-struct World {
-    inodes: BTreeMap<u64, Inode>,
-    directories: BTreeMap<PathBuf, Directory>,
-    locked: BTreeSet<PathBuf>,
-    inodes_made: u64,
-    capacity: Option<u64>,
-    calls: Vec<Call>,
-    stop_at: Option<usize>,
-    faults: Vec<(usize, Fault, Repeat)>,
-}
-
-#[derive(Clone, Default)]
-struct Inode {
-    now: Vec<u8>,
-    durable: Vec<u8>,
-    unsynced: Vec<Change>,
-    allocated: u64,
-}
-
-/// A change of a file.
-#[derive(Clone)]
-enum Change {
-    Len(usize),
-    Write { pos: usize, bytes: Vec<u8> },
-}
-
-#[derive(Clone, Default)]
-struct Directory {
-    now: BTreeMap<String, u64>,
-    durable: BTreeMap<String, u64>,
-    unsynced: Vec<NameChange>,
-}
-
-/// A change of a directory.
-#[derive(Clone)]
-enum NameChange {
-    Created {
-        name: String,
-        inode: u64,
-    },
-    Removed {
-        name: String,
-    },
-    Renamed {
-        from: String,
-        to: String,
-        inode: u64,
-    },
 }
 
 impl SimDisk {
@@ -293,219 +244,6 @@ impl fmt::Debug for SimDisk {
             .field("calls", &world.calls.len())
             .field("files", &names)
             .finish()
-    }
-}
-
-impl World {
-    /// Numbers a call and decides whether it fails. Failures that do something (short writes and
-    /// failed syncs) are the callee's to perform.
-    fn call(&mut self, doing: Doing, path: &Path) -> Result<Option<Fault>, DiskError> {
-        let number = self.calls.len();
-        self.calls.push(Call {
-            doing,
-            path: path.to_owned(),
-        });
-        if self.stop_at.is_some_and(|stop_at| number >= stop_at) {
-            return Err(fault(
-                doing,
-                path,
-                io::Error::other("the machine has stopped"),
-            ));
-        }
-        let hit = self.faults.iter().find(|(at, _, repeat)| match repeat {
-            Repeat::Once => number == *at,
-            Repeat::Forever => number >= *at,
-        });
-        match (doing, hit.map(|(_, fault, _)| *fault)) {
-            (_, None) => Ok(None),
-            (Doing::Sync, Some(fault)) => Ok(Some(fault)),
-            (Doing::Write, Some(Fault::ShortWrite)) => Ok(Some(Fault::ShortWrite)),
-            (_, Some(failure)) => Err(fault(doing, path, failure.errno().into())),
-        }
-    }
-
-    /// A call that succeeds or fails and does nothing.
-    fn plain(&mut self, doing: Doing, path: &Path) -> Result<(), DiskError> {
-        match self.call(doing, path)? {
-            None => Ok(()),
-            Some(failure) => Err(fault(doing, path, failure.errno().into())),
-        }
-    }
-
-    fn inode(&mut self, number: u64) -> &mut Inode {
-        self.inodes
-            .get_mut(&number)
-            .expect("an open or named file has an inode")
-    }
-
-    fn inode_of(&mut self, path: &Path) -> Option<u64> {
-        let name = name_of(path);
-        self.directory_of(path)?.now.get(&name).copied()
-    }
-
-    fn directory_of(&mut self, path: &Path) -> Option<&mut Directory> {
-        self.directories.get_mut(path.parent()?)
-    }
-
-    fn allocated(&self) -> u64 {
-        let named = self.directories.values().flat_map(|dir| dir.now.values());
-        named.map(|inode| self.inodes[inode].allocated).sum()
-    }
-
-    /// Makes sure that `len` bytes of a file are allocated.
-    fn grow(&mut self, inode: u64, len: u64) -> io::Result<()> {
-        let more = len.saturating_sub(self.inode(inode).allocated);
-        if self
-            .capacity
-            .is_some_and(|capacity| more > 0 && self.allocated() + more > capacity)
-        {
-            return Err(Errno::NOSPC.into());
-        }
-        self.inode(inode).allocated += more;
-        Ok(())
-    }
-
-    fn forget_unnamed(&mut self) {
-        let named: BTreeSet<u64> = self
-            .directories
-            .values()
-            .flat_map(|dir| dir.now.values().copied())
-            .collect();
-        self.inodes.retain(|inode, _| named.contains(inode));
-    }
-}
-
-impl Inode {
-    fn set_len(&mut self, len: usize) {
-        if len != self.now.len() {
-            self.now.resize(len, 0);
-            self.unsynced.push(Change::Len(len));
-        }
-    }
-
-    fn write(&mut self, pos: usize, bytes: &[u8]) {
-        let end = pos + bytes.len();
-        if end > self.now.len() {
-            self.set_len(end);
-        }
-        self.now[pos..end].copy_from_slice(bytes);
-        self.unsynced.push(Change::Write {
-            pos,
-            bytes: bytes.to_vec(),
-        });
-    }
-
-    fn sync(&mut self) {
-        self.durable.resize(self.now.len(), 0);
-        for change in std::mem::take(&mut self.unsynced) {
-            if let Change::Write { pos, bytes } = change {
-                let start = pos / PAGE * PAGE;
-                let end = (pos + bytes.len())
-                    .next_multiple_of(PAGE)
-                    .min(self.now.len());
-                if start < end {
-                    self.durable[start..end].copy_from_slice(&self.now[start..end]);
-                }
-            }
-        }
-    }
-
-    /// Becomes what a crash leaves.
-    fn crash(&mut self, loss: Loss, dice: &mut Dice) {
-        match loss {
-            Loss::Nothing => self.sync(),
-            Loss::All => {}
-            Loss::Pages(_) => self.lose(PAGE, dice),
-            Loss::Sectors(_) => self.lose(SECTOR, dice),
-        }
-        self.unsynced.clear();
-        self.now = self.durable.clone();
-        self.allocated = self.allocated.min(self.now.len() as u64);
-    }
-
-    fn lose(&mut self, unit: usize, dice: &mut Dice) {
-        let lens: Vec<usize> = self.unsynced.iter().filter_map(Change::len).collect();
-        let len = match dice.upto(lens.len()) {
-            0 => self.durable.len(),
-            kept => lens[kept - 1],
-        };
-        let mut touched: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
-        for (index, change) in self.unsynced.iter().enumerate() {
-            for unit in change.units(unit) {
-                touched.entry(unit).or_default().push(index);
-            }
-        }
-        self.durable.resize(len.max(self.now.len()), 0);
-        for (number, writes) in touched {
-            for &index in &writes[..dice.upto(writes.len())] {
-                let Change::Write { pos, bytes } = &self.unsynced[index] else {
-                    continue;
-                };
-                let start = (*pos).max(number * unit);
-                let end = (pos + bytes.len())
-                    .min((number + 1) * unit)
-                    .min(self.durable.len());
-                if start < end {
-                    self.durable[start..end].copy_from_slice(&bytes[start - pos..end - pos]);
-                }
-            }
-        }
-        self.durable.resize(len, 0);
-    }
-}
-
-impl Change {
-    fn len(&self) -> Option<usize> {
-        match self {
-            Self::Len(len) => Some(*len),
-            Self::Write { .. } => None,
-        }
-    }
-
-    /// The units of loss that this change touches.
-    fn units(&self, unit: usize) -> Range<usize> {
-        match self {
-            Self::Len(_) => 0..0,
-            Self::Write { pos, bytes } => pos / unit..(pos + bytes.len()).div_ceil(unit),
-        }
-    }
-}
-
-impl Directory {
-    fn change(&mut self, change: NameChange) {
-        change.apply(&mut self.now);
-        self.unsynced.push(change);
-    }
-
-    fn crash(&mut self, loss: Loss, dice: &mut Dice) {
-        for change in std::mem::take(&mut self.unsynced) {
-            let kept = match loss {
-                Loss::Nothing => true,
-                Loss::All => false,
-                Loss::Pages(_) | Loss::Sectors(_) => dice.upto(1) == 1,
-            };
-            if kept {
-                change.apply(&mut self.durable);
-            }
-        }
-        self.now = self.durable.clone();
-    }
-}
-
-impl NameChange {
-    fn apply(&self, names: &mut BTreeMap<String, u64>) {
-        match self {
-            Self::Created { name, inode } => {
-                names.insert(name.clone(), *inode);
-            }
-            Self::Removed { name } => {
-                names.remove(name);
-            }
-            Self::Renamed { from, to, inode } => {
-                names.remove(from);
-                names.insert(to.clone(), *inode);
-            }
-        }
     }
 }
 
@@ -714,7 +452,7 @@ impl File for SimFile {
         let failure = world.call(Doing::Sync, &self.path)?;
         let file = world.inode(self.inode);
         if let Some(failure) = failure {
-            file.unsynced.clear();
+            file.forget_unsynced();
             return Err(self.fault(Doing::Sync, failure.errno().into()));
         }
         file.sync();
@@ -744,47 +482,6 @@ impl DirLock for SimLock {}
 impl Drop for SimLock {
     fn drop(&mut self) {
         self.disk.world.lock().locked.remove(&self.dir);
-    }
-}
-
-/// Throws for the losses of a crash: SplitMix64, so that a seed says everything.
-struct Dice(u64);
-
-impl Dice {
-    fn of(loss: Loss) -> Self {
-        match loss {
-            Loss::Nothing | Loss::All => Self(0),
-            Loss::Pages(seed) | Loss::Sectors(seed) => Self(seed),
-        }
-    }
-
-    /// One of `0..=max`.
-    fn upto(&mut self, max: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^= mixed >> 31;
-        to_usize(mixed % (max as u64 + 1))
-    }
-}
-
-fn name_of(path: &Path) -> String {
-    path.file_name()
-        .and_then(|name| name.to_str())
-        .expect("simulated names are text")
-        .to_owned()
-}
-
-fn to_usize(bytes: u64) -> usize {
-    usize::try_from(bytes).expect("a simulated disk fits into memory")
-}
-
-fn fault(doing: Doing, path: &Path, source: io::Error) -> DiskError {
-    DiskError {
-        doing,
-        path: path.to_owned(),
-        source,
     }
 }
 

@@ -1,0 +1,81 @@
+//! How a log is kept, and the figures it gives about itself.
+
+use std::time::Duration;
+
+use crate::lsn::Lsn;
+
+/// When what has been appended is synced, and so which mark replies wait for.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum SyncPolicy {
+    /// Before any reply: the committed mark is `durable`.
+    Always,
+    /// Once a second: the committed mark is `written`.
+    EverySec,
+    /// When the kernel likes, and at the end of each segment: the committed mark is `written`.
+    No,
+}
+
+/// What an append does to the amount of data.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum Growth {
+    /// It adds data: the reserve is not for it.
+    Adds,
+    /// It frees data, or leads to that (acknowledging, deleting, trimming): it may use the reserve.
+    Frees,
+}
+
+/// How a log is kept.
+#[derive(Clone, Debug)]
+pub struct LogOptions {
+    /// Bytes of a segment file.
+    pub segment_bytes: u64,
+    /// When it is synced, to begin with.
+    pub policy: SyncPolicy,
+    /// How many segments are kept ready; at least one is.
+    pub spares: usize,
+    /// Bytes of allocated space that only appends which [free](Growth::Frees) may use.
+    pub reserve_bytes: u64,
+    /// From where on the log is needed: records below are not replayed, and everything below is
+    /// known to have been durable.
+    pub from: Lsn,
+}
+
+impl Default for LogOptions {
+    fn default() -> Self {
+        Self {
+            segment_bytes: 64 << 20,
+            policy: SyncPolicy::Always,
+            spares: 1,
+            reserve_bytes: 4 << 20,
+            from: Lsn::ZERO,
+        }
+    }
+}
+
+/// Figures about a log, for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LogStats {
+    /// Where the log begins.
+    pub start: Lsn,
+    /// Which start of the log this is; begins at 1.
+    pub epoch: u32,
+    /// Segments with frames.
+    pub segments: usize,
+    /// Files that are ready to become segments.
+    pub spares: usize,
+    /// Bytes of all segment files.
+    pub bytes_on_disk: u64,
+    /// Bytes that can be appended before more space must be allocated.
+    pub room: u64,
+    /// Bytes that have been appended and not been written.
+    pub pending_bytes: u64,
+    /// Frames written since the log was opened.
+    pub frames: u64,
+    /// Writes since the log was opened.
+    pub writes: u64,
+    /// Syncs since the log was opened.
+    pub syncs: u64,
+    /// How long the last sync took.
+    pub last_sync: Duration,
+}
