@@ -443,3 +443,6 @@ fn unknown_subcommand(container: &Command, name: &[u8]) -> Refusal {
         container: container.spec.name,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -37,6 +37,35 @@ pub(crate) struct Server {
 /// what that version has for streams is here.
 pub(crate) const REDIS_VERSION: &str = "7.2.4";
 
+impl Server {
+    fn new(config: Config, store: Arc<Store>, port: u16, verbosity: Verbosity) -> Self {
+        Self {
+            config,
+            store,
+            clients: Clients::default(),
+            waiters: Waiters::default(),
+            pause: Pause::default(),
+            stats: Stats::new(),
+            identity: Identity {
+                run_id: random_id(),
+                started_ms: clock::unix_ms(),
+                port,
+            },
+            shutdown: Shutdown::new(),
+            verbosity,
+        }
+    }
+
+    /// A server of this directory that listens to nobody.
+    #[cfg(test)]
+    pub(crate) fn in_dir(dir: &std::path::Path) -> Self {
+        let config = Config::defaults();
+        let store = Store::open(Arc::new(RealDisk), dir, store_options(&config));
+        let store = store.expect("the directory can hold data");
+        Self::new(config, store, 0, Verbosity::silent())
+    }
+}
+
 /// Which server and which life of it this is.
 pub(crate) struct Identity {
     /// Forty hexadecimal digits, new at every start (`run_id` of INFO).
@@ -147,21 +176,7 @@ pub(crate) fn run(config: Config, verbosity: Verbosity) -> Result<(), Fault> {
     let port = listeners
         .first()
         .map_or(0, |listener| listener.address.port());
-    let server = Arc::new(Server {
-        config,
-        store,
-        clients: Clients::default(),
-        waiters: Waiters::default(),
-        pause: Pause::default(),
-        stats: Stats::new(),
-        identity: Identity {
-            run_id: random_id(),
-            started_ms: clock::unix_ms(),
-            port,
-        },
-        shutdown: Shutdown::new(),
-        verbosity,
-    });
+    let server = Arc::new(Server::new(config, store, port, verbosity));
     let workers = workers(&server.config);
     let mut builder = if workers == 1 {
         tokio::runtime::Builder::new_current_thread()

@@ -37,6 +37,13 @@ impl Verbosity {
         Self { level }
     }
 
+    /// Nobody writes log lines.
+    #[cfg(test)]
+    pub(crate) fn silent() -> Self {
+        let (_, level) = reload::Layer::new(LevelFilter::OFF);
+        Self { level }
+    }
+
     /// Follows `loglevel`.
     pub(crate) fn set(&self, config: &Config) {
         // It fails only when nobody writes log lines any more, at the very end.
