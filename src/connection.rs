@@ -195,8 +195,11 @@ impl Connection {
 
     fn limits(&self) -> Limits {
         if self.session.authenticated {
-            let bulk = self.server.config.int(config::PROTO_MAX_BULK_LEN);
-            Limits::new(usize::try_from(bulk).unwrap_or(usize::MAX))
+            let size = |id| usize::try_from(self.server.config.size(id)).unwrap_or(usize::MAX);
+            Limits {
+                request_bytes: size(config::CLIENT_QUERY_BUFFER_LIMIT),
+                ..Limits::new(size(config::PROTO_MAX_BULK_LEN))
+            }
         } else {
             Limits::before_auth()
         }
@@ -233,12 +236,7 @@ impl Connection {
             match self.socket.try_write(&self.output[sent..]) {
                 Ok(count) => sent += count,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.session
-                        .client
-                        .buffers
-                        .output
-                        .store(self.output.len(), Ordering::Relaxed);
-                    self.socket.writable().await?;
+                    self.room_to_send(self.output.len() - sent).await?;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error.into()),
@@ -261,11 +259,50 @@ impl Connection {
         Ok(())
     }
 
-    /// Reads what has arrived, at least a byte.
+    /// Returns when the peer takes more of the `left` bytes that wait for it.
+    ///
+    /// A peer that does not is not waited for beyond `client-output-buffer-limit`: it is closed at
+    /// once when more than the hard limit waits, and in time when more than the soft one does.
+    async fn room_to_send(&self, left: usize) -> Result<(), End> {
+        let client = &self.session.client;
+        client.buffers.output.store(left, Ordering::Relaxed);
+        let limit = self.server.config.output_limits().normal;
+        let beyond = |limit: u64| limit > 0 && left as u64 > limit;
+        let closed = |why: &str| {
+            tracing::warn!(client = %client.addr, id = client.id, "closed a connection: {why}");
+            Err(End::Gone)
+        };
+        if beyond(limit.hard_bytes) {
+            return closed("more replies wait for it than the hard output limit allows");
+        }
+        if !beyond(limit.soft_bytes) {
+            self.socket.writable().await?;
+            return Ok(());
+        }
+        let patience = Duration::from_secs(limit.soft_seconds);
+        match tokio::time::timeout(patience, self.socket.writable()).await {
+            Ok(ready) => Ok(ready?),
+            Err(_elapsed) => {
+                closed("it takes no replies, and more wait than the soft output limit allows")
+            }
+        }
+    }
+
+    /// Reads what has arrived, at least a byte. A peer that sends nothing for `timeout` seconds
+    /// is closed.
     async fn receive(&mut self) -> Result<(), End> {
         self.make_room();
+        let seconds = self.server.config.size(config::TIMEOUT);
         loop {
-            self.socket.readable().await?;
+            if seconds == 0 {
+                self.socket.readable().await?;
+            } else {
+                let patience = Duration::from_secs(seconds);
+                match tokio::time::timeout(patience, self.socket.readable()).await {
+                    Ok(ready) => ready?,
+                    Err(_elapsed) => return Err(End::Gone),
+                }
+            }
             if self.read_some()? {
                 return Ok(());
             }
