@@ -230,7 +230,7 @@ mod tests {
     use std::io;
     use std::path::PathBuf;
     use std::sync::Arc;
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
     use std::task::{Context, Poll, Wake, Waker};
     use std::thread::{self, Thread};
 
@@ -343,24 +343,36 @@ mod tests {
                 self.0.unpark();
             }
         }
-        const ROUNDS: u64 = 20_000;
+        const ROUNDS: u64 = 100;
         let marks = Marks::new(Lsn::ZERO, SyncPolicy::EverySec);
+        let round_begun = AtomicU64::new(0);
         thread::scope(|scope| {
             scope.spawn(|| {
-                for round in (1..=ROUNDS).map(Lsn::new) {
-                    while marks.appended() < round {
+                for round in 1..=ROUNDS {
+                    // What `move_mark` does, with time for the other thread to look before it.
+                    let state = marks.state.lock();
+                    round_begun.store(round, Ordering::SeqCst);
+                    for _ in 0..50 {
                         thread::yield_now();
                     }
-                    marks.set_written(round).unwrap();
+                    marks.written.store(round, Ordering::Release);
+                    marks.wake(state);
+                    while marks.appended() < Lsn::new(round) {
+                        thread::yield_now();
+                    }
                 }
             });
             let waker = Waker::from(Arc::new(Unpark(thread::current())));
             let cx = Context::from_waker(&waker);
-            for round in (1..=ROUNDS).map(Lsn::new) {
-                marks.set_appended(round);
-                while marks.poll_committed(round, &cx).is_pending() {
+            for round in 1..=ROUNDS {
+                while round_begun.load(Ordering::SeqCst) < round {
+                    thread::yield_now();
+                }
+                while marks.poll_committed(Lsn::new(round), &cx).is_pending() {
                     thread::park();
                 }
+                // The other thread may go on.
+                marks.set_appended(Lsn::new(round));
             }
         });
         assert_eq!(marks.committed(), Lsn::new(ROUNDS));
