@@ -39,6 +39,7 @@ use parking_lot::{Mutex, RwLock};
 
 use crate::glob::{self, Case};
 
+pub(crate) use self::describe::describe;
 use self::form::OutputLimits;
 pub(crate) use self::id::*;
 pub(crate) use self::rewrite::RewriteError;

@@ -22,6 +22,7 @@ mod execute;
 mod expiry;
 mod glob;
 mod listener;
+mod logging;
 mod pause;
 mod process;
 mod refusal;
@@ -29,7 +30,6 @@ mod server;
 mod session;
 mod start;
 mod stats;
-mod verbosity;
 mod waiters;
 
 pub use start::main;

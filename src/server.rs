@@ -15,9 +15,9 @@ use crate::clock;
 use crate::config::{self, Config};
 use crate::expiry;
 use crate::listener;
+use crate::logging::Logging;
 use crate::pause::Pause;
 use crate::stats::{self, Stats};
-use crate::verbosity::Verbosity;
 use crate::waiters::Waiters;
 
 /// What every connection and every command may use.
@@ -30,7 +30,7 @@ pub(crate) struct Server {
     pub(crate) stats: Stats,
     pub(crate) identity: Identity,
     pub(crate) shutdown: Shutdown,
-    pub(crate) verbosity: Verbosity,
+    pub(crate) logging: Logging,
 }
 
 /// The Redis that libraries may take this server for: they decide by it which commands to use, and
@@ -38,7 +38,7 @@ pub(crate) struct Server {
 pub(crate) const REDIS_VERSION: &str = "7.2.4";
 
 impl Server {
-    fn new(config: Config, store: Arc<Store>, port: u16, verbosity: Verbosity) -> Self {
+    fn new(config: Config, store: Arc<Store>, port: u16, logging: Logging) -> Self {
         Self {
             config,
             store,
@@ -52,7 +52,7 @@ impl Server {
                 port,
             },
             shutdown: Shutdown::new(),
-            verbosity,
+            logging,
         }
     }
 
@@ -62,7 +62,7 @@ impl Server {
         let config = Config::defaults();
         let store = Store::open(Arc::new(RealDisk), dir, store_options(&config));
         let store = store.expect("the directory can hold data");
-        Self::new(config, store, 0, Verbosity::silent())
+        Self::new(config, store, 0, Logging::silent())
     }
 }
 
@@ -166,7 +166,7 @@ impl Fault {
 /// # Errors
 ///
 /// The server could not start, or its log failed.
-pub(crate) fn run(config: Config, verbosity: Verbosity) -> Result<(), Fault> {
+pub(crate) fn run(config: Config, logging: Logging) -> Result<(), Fault> {
     let began = clock::instant();
     let listeners = listener::bind(&config)?;
     let dir = PathBuf::from(config.text(config::DIR));
@@ -176,7 +176,7 @@ pub(crate) fn run(config: Config, verbosity: Verbosity) -> Result<(), Fault> {
     let port = listeners
         .first()
         .map_or(0, |listener| listener.address.port());
-    let server = Arc::new(Server::new(config, store, port, verbosity));
+    let server = Arc::new(Server::new(config, store, port, logging));
     let workers = workers(&server.config);
     let mut builder = if workers == 1 {
         tokio::runtime::Builder::new_current_thread()

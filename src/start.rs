@@ -1,11 +1,12 @@
 //! From the command line to a running server.
 
-use std::io::Write as _;
+use std::io::{self, Write as _};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use crate::config::Config;
+use crate::config::{self, Config};
+use crate::logging::Logging;
 use crate::server;
-use crate::verbosity::Verbosity;
 
 /// What `headwater --help` says.
 const HELP: &str = "\
@@ -15,6 +16,7 @@ usage: headwater [FILE] [--DIRECTIVE VALUE ...]
 
   FILE                 a configuration file in the manner of redis.conf; - reads standard input
   --DIRECTIVE VALUE    any directive of the file, for example --port 7000 --dir /var/lib/headwater
+  --directives         prints all directives with their meaning, as Markdown
   --version            prints the version
   --help               prints this
 
@@ -26,6 +28,7 @@ pub fn main() -> ExitCode {
     let args: Vec<_> = std::env::args_os().skip(1).collect();
     match args.first().and_then(|arg| arg.to_str()) {
         Some("--help" | "-h") => return say(HELP),
+        Some("--directives") => return say(&config::describe()),
         Some("--version" | "-v") => {
             return say(&format!("Headwater {}\n", env!("CARGO_PKG_VERSION")));
         }
@@ -35,18 +38,66 @@ pub fn main() -> ExitCode {
         Ok(config) => config,
         Err(error) => return complain(&error.to_string(), 1),
     };
-    let verbosity = Verbosity::start(&config);
-    match server::run(config, verbosity) {
+    let logging = match Logging::start(&config) {
+        Ok(logging) => logging,
+        Err(error) => {
+            let path = config.text(config::LOGFILE);
+            return complain(&format!("could not open the log file {path}: {error}"), 1);
+        }
+    };
+    say_what_has_no_effect(&config);
+    let pid_file = match PidFile::write(&config.text(config::PIDFILE)) {
+        Ok(pid_file) => pid_file,
+        Err(error) => {
+            let path = config.text(config::PIDFILE);
+            return complain(&format!("could not write the pid file {path}: {error}"), 1);
+        }
+    };
+    let code = match server::run(config, logging) {
         Ok(()) => ExitCode::SUCCESS,
         Err(fault) => {
             tracing::error!("{fault}");
             ExitCode::from(fault.exit_code())
         }
+    };
+    drop(pid_file);
+    code
+}
+
+/// Tells the operator once which of the directives that were set mean nothing here.
+fn say_what_has_no_effect(config: &Config) {
+    let names: Vec<&str> = config
+        .ineffective()
+        .map(|directive| directive.name)
+        .collect();
+    if !names.is_empty() {
+        tracing::info!("accepted without effect here: {}", names.join(", "));
+    }
+}
+
+/// The file that holds the process' number while it runs.
+struct PidFile(PathBuf);
+
+impl PidFile {
+    /// Writes the file, if one is wanted.
+    fn write(path: &str) -> io::Result<Option<Self>> {
+        if path.is_empty() {
+            return Ok(None);
+        }
+        std::fs::write(path, format!("{}\n", std::process::id()))?;
+        Ok(Some(Self(path.into())))
+    }
+}
+
+impl Drop for PidFile {
+    fn drop(&mut self) {
+        // Somebody else may have removed it.
+        drop(std::fs::remove_file(&self.0));
     }
 }
 
 fn say(text: &str) -> ExitCode {
-    match std::io::stdout().write_all(text.as_bytes()) {
+    match io::stdout().write_all(text.as_bytes()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE,
     }
@@ -54,6 +105,6 @@ fn say(text: &str) -> ExitCode {
 
 fn complain(text: &str, code: u8) -> ExitCode {
     // When not even this can be written, the exit code still says it.
-    drop(writeln!(std::io::stderr(), "headwater: {text}"));
+    drop(writeln!(io::stderr(), "headwater: {text}"));
     ExitCode::from(code)
 }

@@ -31,11 +31,6 @@ impl<'a> Args<'a> {
         (!self.is_empty()).then(|| self.request.word(self.at))
     }
 
-    /// The word `ahead` places from here.
-    pub(crate) fn peek_at(&self, ahead: usize) -> Option<&'a [u8]> {
-        (ahead < self.left()).then(|| self.request.word(self.at + ahead))
-    }
-
     /// The next word, whatever it says.
     pub(crate) fn word(&mut self) -> Result<&'a [u8], Refusal> {
         let word = self.peek().ok_or(Refusal::Syntax)?;
@@ -106,7 +101,7 @@ impl<'a> Args<'a> {
         raw
     }
 
-    /// Skips `n` words that were looked at with [`Self::peek_at`].
+    /// Skips `n` words.
     pub(crate) fn skip(&mut self, n: usize) {
         debug_assert!(n <= self.left());
         self.at += n;

@@ -66,12 +66,9 @@ fn arg_syntax(arg: &Arg) -> String {
                 format!("({choice})")
             }
         }
-        Kind::Double
-        | Kind::Integer
-        | Kind::Key(_)
-        | Kind::Pattern
-        | Kind::String
-        | Kind::UnixTime => format!("<{}>", arg.display.unwrap_or(arg.name)),
+        Kind::Integer | Kind::Key(_) | Kind::Pattern | Kind::String | Kind::UnixTime => {
+            format!("<{}>", arg.display.unwrap_or(arg.name))
+        }
     };
     let with_token = match arg.token {
         Some(token) => format!("{token} {once}").trim_end().to_owned(),

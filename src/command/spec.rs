@@ -134,7 +134,6 @@ pub(crate) struct Arg {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Kind {
     Block(&'static [Arg]),
-    Double,
     Integer,
     Key(KeyUse),
     OneOf(&'static [Arg]),
@@ -269,12 +268,9 @@ impl Arg {
             Kind::PureToken => (0, false),
             Kind::Block(parts) => words_of(parts),
             Kind::OneOf(parts) => fewest_of(parts),
-            Kind::Double
-            | Kind::Integer
-            | Kind::Key(_)
-            | Kind::Pattern
-            | Kind::String
-            | Kind::UnixTime => (1, false),
+            Kind::Integer | Kind::Key(_) | Kind::Pattern | Kind::String | Kind::UnixTime => {
+                (1, false)
+            }
         };
         let token = if self.token.is_some() { 1 } else { 0 };
         (inner + token, varies || self.multiple)

@@ -265,7 +265,7 @@ pub(crate) static DIRECTIVES: &[Directive] = &[
     accepted("list-max-listpack-size", Int { min: -2_147_483_648, max: I32 }, "-2",
         NO_OTHER_TYPES).or("list-max-ziplist-size"),
     accepted("locale-collate", Text, "", NO_OTHER_TYPES),
-    here("logfile", Text, "", "where log lines go; empty is standard output").at_start(),
+    here("logfile", Text, "", "where log lines go; empty is standard error").at_start(),
     here("loglevel", Choice(&["debug", "verbose", "notice", "warning", "nothing"]), "notice",
         "the least important log lines that are written"),
     accepted("masterauth", Text, "", NO_REPLICATION),

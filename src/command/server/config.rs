@@ -124,7 +124,7 @@ fn take_effect(server: &Server, id: Id) {
     if id == config::APPENDFSYNC {
         server.store.log().set_policy(sync_policy(&server.config));
     } else if id == config::LOGLEVEL {
-        server.verbosity.set(&server.config);
+        server.logging.set(&server.config);
     }
 }
 

@@ -141,7 +141,6 @@ fn group(group: Group) -> &'static str {
 fn kind(kind: Kind) -> &'static str {
     match kind {
         Kind::Block(_) => "block",
-        Kind::Double => "double",
         Kind::Integer => "integer",
         Kind::Key(_) => "key",
         Kind::OneOf(_) => "oneof",

@@ -1,12 +1,15 @@
 //! Log lines: where they go, and which of them are written.
 //!
-//! They go to standard error. `loglevel` says which, at the start and whenever `CONFIG SET` changes
-//! it.
+//! They go to standard error, or to the end of `logfile`. `loglevel` says which, at the start and
+//! whenever `CONFIG SET` changes it.
 
-use std::io::IsTerminal as _;
+use std::fs::OpenOptions;
+use std::io::{self, IsTerminal as _};
+use std::sync::Mutex;
 
 use tracing_subscriber::Registry;
 use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::fmt::writer::BoxMakeWriter;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::reload;
 use tracing_subscriber::util::SubscriberInitExt as _;
@@ -14,27 +17,39 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use crate::config::{self, Config};
 
 /// The least important log lines that are written.
-pub(crate) struct Verbosity {
+pub(crate) struct Logging {
     level: reload::Handle<LevelFilter, Registry>,
 }
 
-impl Verbosity {
+impl Logging {
     /// Begins to write log lines.
+    ///
+    /// # Errors
+    ///
+    /// When `logfile` cannot be opened.
     ///
     /// # Panics
     ///
     /// When called twice in a process.
-    pub(crate) fn start(config: &Config) -> Self {
+    pub(crate) fn start(config: &Config) -> io::Result<Self> {
+        let path = config.text(config::LOGFILE);
+        let (writer, ansi) = if path.is_empty() {
+            let ansi = io::stderr().is_terminal();
+            (BoxMakeWriter::new(io::stderr), ansi)
+        } else {
+            let file = OpenOptions::new().create(true).append(true).open(path)?;
+            (BoxMakeWriter::new(Mutex::new(file)), false)
+        };
         let (filter, level) = reload::Layer::new(wanted(config));
         let lines = tracing_subscriber::fmt::layer()
             .with_target(false)
-            .with_ansi(std::io::stderr().is_terminal())
-            .with_writer(std::io::stderr);
+            .with_ansi(ansi)
+            .with_writer(writer);
         tracing_subscriber::registry()
             .with(filter)
             .with(lines)
             .init();
-        Self { level }
+        Ok(Self { level })
     }
 
     /// Nobody writes log lines.
