@@ -38,6 +38,8 @@ impl std::fmt::Display for Answer {
 pub(crate) struct Connection {
     socket: TcpStream,
     source: BufReader<TcpStream>,
+    /// A reply did not come in time. Whatever comes later answers nothing that is asked later.
+    silent: bool,
 }
 
 impl Connection {
@@ -52,7 +54,11 @@ impl Connection {
         socket.set_read_timeout(Some(PATIENCE))?;
         socket.set_write_timeout(Some(PATIENCE))?;
         let source = BufReader::new(socket.try_clone()?);
-        Ok(Self { socket, source })
+        Ok(Self {
+            socket,
+            source,
+            silent: false,
+        })
     }
 
     /// Sends one command as an array of bulk strings.
@@ -78,13 +84,19 @@ impl Connection {
         }
     }
 
-    /// Waits for the next reply.
+    /// Waits for the next reply. After one that did not come, waits no more.
     pub(crate) fn answer(&mut self) -> Answer {
+        if self.silent {
+            return Answer::Silent;
+        }
         match Reply::read(&mut self.source) {
             Ok(reply) => Answer::Reply(reply),
             Err(error) if is_close(&error) => Answer::Closed,
             Err(error) => match error.kind() {
-                io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => Answer::Silent,
+                io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
+                    self.silent = true;
+                    Answer::Silent
+                }
                 _ => Answer::Garbled(error.to_string()),
             },
         }

@@ -93,7 +93,7 @@ impl Host {
         transcript: &Transcript,
         protocol: Protocol,
     ) -> io::Result<Vec<Outcome>> {
-        self.ask(&["FLUSHALL"])?;
+        self.empty()?;
         let settings = self.settings_to_restore(transcript)?;
         let mut talk = Talk {
             host: self,
@@ -110,7 +110,7 @@ impl Host {
         for (name, value) in settings {
             self.ask(&[b"CONFIG".as_slice(), b"SET", &name, &value])?;
         }
-        self.ask(&["FLUSHALL"])?;
+        self.empty()?;
         let idle = self.clients_idle;
         self.poll("connected_clients", |clients| clients <= idle)?;
         outcomes
@@ -152,6 +152,17 @@ impl Host {
                 "the server does not answer: {other}"
             ))),
         }
+    }
+
+    /// Takes all keys away: every conversation begins with nothing.
+    fn empty(&mut self) -> io::Result<()> {
+        let reply = self.ask(&["FLUSHALL"])?;
+        if reply.is_error() {
+            return Err(io::Error::other(format!(
+                "the server cannot be emptied: {reply}"
+            )));
+        }
+        Ok(())
     }
 
     /// A number out of `INFO clients`.
