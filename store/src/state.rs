@@ -38,6 +38,7 @@ pub use trim::{Trim, TrimBy, TrimPoint};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Write as _;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use indexmap::IndexMap;
 use parking_lot::{Mutex, MutexGuard};
@@ -57,9 +58,19 @@ type Hash = foldhash::fast::RandomState;
 pub(crate) struct Cell {
     stream: Mutex<Stream>,
     expires_at: Option<u64>,
+    /// When somebody last looked at the stream, in Unix milliseconds; not in the log.
+    used_at: AtomicU64,
 }
 
 impl Cell {
+    fn new(stream: Stream, expires_at: Option<u64>) -> Box<Self> {
+        Box::new(Self {
+            stream: Mutex::new(stream),
+            expires_at,
+            used_at: AtomicU64::new(0),
+        })
+    }
+
     /// Locks the stream.
     pub(crate) fn lock(&self) -> MutexGuard<'_, Stream> {
         self.stream.lock()
@@ -73,6 +84,16 @@ impl Cell {
     /// When the stream expires, in Unix milliseconds.
     pub(crate) fn expires_at(&self) -> Option<u64> {
         self.expires_at
+    }
+
+    /// When somebody last looked at the stream, in Unix milliseconds; 0 if nobody has since the
+    /// store was opened.
+    pub(crate) fn used_at(&self) -> u64 {
+        self.used_at.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn note_used(&self, now_ms: u64) {
+        self.used_at.store(now_ms, Ordering::Relaxed);
     }
 
     /// Whether its time has come.
@@ -229,10 +250,9 @@ impl State {
             }
             KeyspaceChange::Removed { stream } => drop(self.take(at, stream)),
             KeyspaceChange::Moved { stream, db, key } => {
-                let cell = self.take(at, stream);
-                let mut stream = cell.stream.into_inner();
-                stream.bump_version();
-                self.place(at, end, db, key, stream, cell.expires_at);
+                let mut cell = self.take(at, stream);
+                cell.stream.get_mut().bump_version();
+                self.place(at, end, db, key, cell);
             }
             KeyspaceChange::Copied {
                 from,
@@ -293,28 +313,17 @@ impl State {
             "a stream number is given twice",
         );
         self.next = stream.number().next();
-        self.place(at, end, db, key, stream, expires_at);
+        self.place(at, end, db, key, Cell::new(stream, expires_at));
     }
 
-    fn place(
-        &mut self,
-        at: Lsn,
-        end: Lsn,
-        db: u8,
-        key: &[u8],
-        mut stream: Stream,
-        expires_at: Option<u64>,
-    ) {
-        let number = stream.number();
+    fn place(&mut self, at: Lsn, end: Lsn, db: u8, key: &[u8], mut cell: Box<Cell>) {
+        let stream = cell.stream.get_mut();
         stream.note_changed(end);
+        let (number, expires_at) = (stream.number(), cell.expires_at);
         let key: Arc<[u8]> = key.into();
         let place = self.order[usize::from(db)];
         let database = &mut self.databases[usize::from(place)];
-        let cell = Cell {
-            stream: Mutex::new(stream),
-            expires_at,
-        };
-        let before = database.cells.insert(Arc::clone(&key), Box::new(cell));
+        let before = database.cells.insert(Arc::clone(&key), cell);
         possible(before.is_none(), at, "a key is given that is not free");
         database.numbers.insert(number, Arc::clone(&key));
         if let Some(at_ms) = expires_at {
@@ -325,7 +334,7 @@ impl State {
     }
 
     /// Takes a stream out.
-    fn take(&mut self, at: Lsn, stream: StreamNo) -> Cell {
+    fn take(&mut self, at: Lsn, stream: StreamNo) -> Box<Cell> {
         let home = some(self.homes.remove(&stream), at, NO_STREAM);
         let database = &mut self.databases[usize::from(home.place)];
         let cell = database
@@ -337,7 +346,7 @@ impl State {
             database.expiring -= 1;
             self.expiring.remove(&(at_ms, stream));
         }
-        *cell
+        cell
     }
 
     fn set_expiry(&mut self, at: Lsn, end: Lsn, stream: StreamNo, at_ms: Option<u64>) {

@@ -4,6 +4,7 @@
 //! can forget it: the LSN that its reply depends on, and the events for those who wait.
 
 use std::cell::{Cell, RefCell};
+use std::collections::HashSet;
 use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
@@ -112,6 +113,7 @@ impl<'s> Access<'s> {
             );
             cell.lock()
         };
+        cell.note_used(now_ms);
         self.locked.set(self.locked.get() + 1);
         self.depend_on(stream.changed().max(self.state().swapped()));
         Some(StreamMut {
@@ -283,6 +285,14 @@ impl Access<'_> {
         }
     }
 
+    /// When the stream at a key was last looked at through [`stream`](Self::stream), in Unix
+    /// milliseconds: `None` when there is no stream, 0 when nobody has since the store was opened.
+    #[must_use]
+    pub fn used_at(&self, db: u8, key: &[u8], now_ms: u64) -> Option<u64> {
+        self.expires_at(db, key, now_ms)?;
+        self.live(db, key, now_ms).map(|(_, cell)| cell.used_at())
+    }
+
     /// How many keys a database has.
     #[must_use]
     pub fn len(&self, db: u8) -> usize {
@@ -398,9 +408,39 @@ impl Access<'_> {
     ///
     /// In shared access.
     pub fn remove(&mut self, db: u8, key: &[u8], now_ms: u64) -> Result<bool, AppendError> {
-        let live = self.exists(db, key, now_ms);
-        if let Some(stream) = self.number(db, key) {
-            self.commit(&[KeyspaceChange::Removed { stream }])?;
+        Ok(self.remove_all(db, [key], now_ms)? > 0)
+    }
+
+    /// Removes the streams at some keys, in one batch: after a crash all of them are gone, or none.
+    /// Says how many there were (that had not expired).
+    ///
+    /// # Errors
+    ///
+    /// When the log refuses it. Nothing has changed then.
+    ///
+    /// # Panics
+    ///
+    /// In shared access.
+    pub fn remove_all<'k>(
+        &mut self,
+        db: u8,
+        keys: impl IntoIterator<Item = &'k [u8]>,
+        now_ms: u64,
+    ) -> Result<u64, AppendError> {
+        let mut changes = Vec::new();
+        let mut known = HashSet::new();
+        let mut live = 0;
+        for key in keys {
+            let exists = self.exists(db, key, now_ms);
+            if let Some(stream) = self.number(db, key)
+                && known.insert(stream)
+            {
+                live += u64::from(exists);
+                changes.push(KeyspaceChange::Removed { stream });
+            }
+        }
+        if !changes.is_empty() {
+            self.commit(&changes)?;
         }
         Ok(live)
     }
@@ -466,6 +506,9 @@ impl Access<'_> {
             expires_at,
         };
         self.commit_over(db, key, copied)?;
+        if let Some((_, cell)) = self.live(db, key, now_ms) {
+            cell.note_used(now_ms);
+        }
         Ok(true)
     }
 
