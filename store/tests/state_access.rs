@@ -1,5 +1,6 @@
 //! What an access knows about keys, and what it notes.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -364,6 +365,84 @@ fn events_tell_those_who_wait_what_became_of_their_keys() {
     store.watch_keys(false);
     access.flush(None).expect("there is room");
     assert_eq!(take(&mut access), []);
+}
+
+#[test]
+fn no_stream_appears_or_vanishes_without_an_event() {
+    type Change = fn(&mut Access<'_>) -> Result<(), AppendError>;
+    let changes: [(&str, Change); 14] = [
+        ("create", |access| access.create(0, b"new", NOW)),
+        ("create over an expired one", |access| {
+            access.create(0, b"old", NOW)
+        }),
+        ("remove", |access| access.remove(0, b"a", NOW).map(drop)),
+        ("remove an expired one", |access| {
+            access.remove(0, b"old", NOW).map(drop)
+        }),
+        ("remove several", |access| {
+            let keys: [&[u8]; 4] = [b"a", b"none", b"b", b"a"];
+            assert_eq!(access.remove_all(0, keys, NOW)?, 2);
+            Ok(())
+        }),
+        ("remove those that expire", |access| {
+            access.remove_expired(NOW, 9).map(drop)
+        }),
+        ("move", |access| {
+            access.move_to((0, b"a"), (1, b"new"), NOW).map(drop)
+        }),
+        ("move over another", |access| {
+            access.move_to((0, b"a"), (0, b"b"), NOW).map(drop)
+        }),
+        ("copy", |access| {
+            access.copy((0, b"a"), (0, b"new"), NOW).map(drop)
+        }),
+        ("copy over another", |access| {
+            access.copy((0, b"a"), (1, b"a"), NOW).map(drop)
+        }),
+        ("flush", |access| access.flush(Some(0))),
+        ("flush all", |access| access.flush(None)),
+        ("swap", |access| access.swap(0, 1)),
+        ("swap with an empty one", |access| access.swap(5, 0)),
+    ];
+    for (name, change) in changes {
+        let store = new_store();
+        let mut access = store.alone();
+        create(&mut access, &["a", "b", "old"]);
+        access.create(1, b"a", NOW).expect("there is room");
+        access.create(1, b"c", NOW).expect("there is room");
+        access
+            .set_expiry(0, b"old", Some(NOW), 0)
+            .expect("there is room");
+        store.watch_keys(true);
+        let streams = |access: &Access<'_>| {
+            let keys = (0..8).flat_map(|db| access.keys(db, 0).map(move |key| (db, key)));
+            keys.map(|(db, key)| {
+                let stream = access.stream(db, key, 0).expect("it is there");
+                ((db, key.to_vec()), stream.number())
+            })
+            .collect::<BTreeMap<_, _>>()
+        };
+        let before = streams(&access);
+        change(&mut access).expect("there is room");
+        let after = streams(&access);
+        assert_ne!(before, after, "{name}");
+        let events = access.take_events();
+        for place in before.keys().chain(after.keys()) {
+            let last = events
+                .iter()
+                .rfind(|event| event.db == place.0 && *event.key == *place.1);
+            let expected = match (before.get(place), after.get(place)) {
+                (before, after) if before == after => None,
+                (_, Some(_)) => Some(EventKind::Appeared),
+                (_, None) => Some(EventKind::Removed),
+            };
+            // A swap tells of both, in either order: whoever waits looks again.
+            match expected {
+                Some(_) if name.starts_with("swap") => assert!(last.is_some(), "{name}: {place:?}"),
+                expected => assert_eq!(last.map(|event| event.kind), expected, "{name}: {place:?}"),
+            }
+        }
+    }
 }
 
 #[test]
