@@ -6,13 +6,14 @@
 //!                  |          |          v
 //!                  |          |    store (log, state)          resp (requests, replies)
 //!                  v          v
-//!              session    waiters, pause, stats, clients, config, clock
+//!              session    waiters, pause, stats, clients, config, clock, chance
 //! ```
 //!
 //! ARCHITECTURE.md is the way in.
 
 #![forbid(unsafe_code)]
 
+mod chance;
 mod clients;
 mod clock;
 mod command;

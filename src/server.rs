@@ -6,10 +6,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use headwater_store::{LogOptions, OpenError, RealDisk, Store, StoreOptions, SyncPolicy};
-use rustix::rand::GetRandomFlags;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
+use crate::chance::{self, Chance};
 use crate::clients::Clients;
 use crate::clock;
 use crate::config::{self, Config};
@@ -28,6 +28,7 @@ pub(crate) struct Server {
     pub(crate) waiters: Waiters,
     pub(crate) pause: Pause,
     pub(crate) stats: Stats,
+    pub(crate) chance: Chance,
     pub(crate) identity: Identity,
     pub(crate) shutdown: Shutdown,
     pub(crate) logging: Logging,
@@ -46,6 +47,7 @@ impl Server {
             waiters: Waiters::default(),
             pause: Pause::default(),
             stats: Stats::new(),
+            chance: Chance::new(u64::from_le_bytes(chance::from_kernel())),
             identity: Identity {
                 run_id: random_id(),
                 started_ms: clock::unix_ms(),
@@ -278,12 +280,6 @@ fn workers(config: &Config) -> usize {
 
 /// Forty hexadecimal digits from the kernel's generator.
 fn random_id() -> String {
-    let mut bytes = [0; 20];
-    let filled = rustix::rand::getrandom(&mut bytes, GetRandomFlags::empty());
-    assert_eq!(
-        filled.ok(),
-        Some(bytes.len()),
-        "the kernel fills small requests at once"
-    );
+    let bytes = chance::from_kernel::<20>();
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
