@@ -169,7 +169,8 @@ impl fmt::Display for Refusal {
             } => {
                 return write!(
                     f,
-                    "ERR unknown subcommand '{subcommand}'. Try {container} HELP."
+                    "ERR unknown subcommand '{subcommand}'. Try {} HELP.",
+                    container.to_ascii_uppercase()
                 );
             }
             Self::UnknownSubcommandOrArity {
