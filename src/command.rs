@@ -21,12 +21,13 @@ mod args;
 mod connection;
 mod facts;
 mod help;
+mod keys;
 mod server;
 pub(crate) mod spec;
 mod stream;
 mod transaction;
 
-pub(crate) use args::Args;
+pub(crate) use args::{Args, parse_int, parse_uint};
 pub(crate) use spec::{Access, Arg, Body, Group, KeyUse, Kind, Spec, Traits};
 pub(crate) use transaction::Queued;
 
@@ -36,20 +37,46 @@ pub(crate) static COMMANDS: &[&Spec] = &[
     &connection::CLIENT,
     &server::COMMAND,
     &server::CONFIG,
+    &keys::COPY,
+    &keys::DBSIZE,
+    &keys::DEL,
     &transaction::DISCARD,
     &connection::ECHO,
     &transaction::EXEC,
+    &keys::EXISTS,
+    &keys::EXPIRE,
+    &keys::EXPIREAT,
+    &keys::EXPIRETIME,
+    &keys::FLUSHALL,
+    &keys::FLUSHDB,
     &connection::HELLO,
     &server::INFO,
+    &keys::KEYS,
     &server::LASTSAVE,
+    &keys::MOVE,
     &transaction::MULTI,
+    &keys::OBJECT,
+    &keys::PERSIST,
+    &keys::PEXPIRE,
+    &keys::PEXPIREAT,
+    &keys::PEXPIRETIME,
     &connection::PING,
+    &keys::PTTL,
     &connection::QUIT,
+    &keys::RANDOMKEY,
+    &keys::RENAME,
+    &keys::RENAMENX,
     &connection::RESET,
     &server::ROLE,
+    &keys::SCAN,
     &connection::SELECT,
     &server::SHUTDOWN,
+    &keys::SWAPDB,
     &server::TIME,
+    &keys::TOUCH,
+    &keys::TTL,
+    &keys::TYPE,
+    &keys::UNLINK,
     &transaction::UNWATCH,
     &server::WAIT,
     &server::WAITAOF,

@@ -16,4 +16,4 @@ pub(crate) use hello::HELLO;
 pub(crate) use ping::PING;
 pub(crate) use quit::QUIT;
 pub(crate) use reset::RESET;
-pub(crate) use select::SELECT;
+pub(crate) use select::{SELECT, database, numbered};

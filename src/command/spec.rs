@@ -154,6 +154,16 @@ impl KeyUse {
     pub(crate) const UPDATE: Self = Self(&["RW", "update"]);
     pub(crate) const INSERT: Self = Self(&["RW", "insert"]);
     pub(crate) const DELETE: Self = Self(&["RW", "delete"]);
+    /// The key itself goes, whatever its value.
+    pub(crate) const REMOVE: Self = Self(&["RM", "delete"]);
+    /// The value goes on under another key.
+    pub(crate) const TAKE: Self = Self(&["RW", "access", "delete"]);
+    /// The value goes on in another database.
+    pub(crate) const CARRY: Self = Self(&["RW", "access", "update"]);
+    /// Gets a value, whatever it was before.
+    pub(crate) const OVERWRITE: Self = Self(&["OW", "update"]);
+    /// Gets a value if it has none.
+    pub(crate) const FILL: Self = Self(&["OW", "insert"]);
 }
 
 impl Arg {
