@@ -56,6 +56,7 @@ type Hash = foldhash::fast::RandomState;
 /// A stream where it lives.
 #[derive(Debug)]
 pub(crate) struct Cell {
+    number: StreamNo,
     stream: Mutex<Stream>,
     expires_at: Option<u64>,
     /// When somebody last looked at the stream, in Unix milliseconds; not in the log.
@@ -69,6 +70,11 @@ impl Cell {
             expires_at,
             used_at: AtomicU64::new(0),
         })
+    }
+
+    /// The stream's number.
+    pub(crate) fn number(&self) -> StreamNo {
+        self.number
     }
 
     /// Locks the stream.

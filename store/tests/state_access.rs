@@ -113,6 +113,17 @@ fn a_reply_depends_on_what_was_looked_at() {
 }
 
 #[test]
+fn keys_can_be_looked_at_while_a_stream_is_locked() {
+    let store = new_store();
+    create(&mut store.alone(), &["jobs"]);
+    let access = store.shared();
+    let stream = access.stream(0, b"jobs", NOW);
+    assert!(stream.is_some());
+    assert!(access.exists(0, b"jobs", NOW));
+    assert_eq!(access.scan(0, 0, 9, NOW), (0, vec![&b"jobs"[..]]));
+}
+
+#[test]
 fn expired_streams_are_gone_before_they_are_removed() {
     let store = new_store();
     let mut access = store.alone();

@@ -252,9 +252,7 @@ impl<'s> Access<'s> {
 
     /// The number of the stream at a key, expired or not.
     fn number(&self, db: u8, key: &[u8]) -> Option<StreamNo> {
-        self.state()
-            .cell(db, key)
-            .map(|(_, cell)| cell.lock().number())
+        self.state().cell(db, key).map(|(_, cell)| cell.number())
     }
 }
 
@@ -273,24 +271,10 @@ impl Access<'_> {
     /// `Some(None)` when it does not expire.
     #[must_use]
     pub fn expires_at(&self, db: u8, key: &[u8], now_ms: u64) -> Option<Option<u64>> {
-        match self.live(db, key, now_ms) {
-            Some((_, cell)) => {
-                self.depend_on(cell.lock().changed().max(self.state().swapped()));
-                Some(cell.expires_at())
-            }
-            None => {
-                self.depend_on(self.state().changed());
-                None
-            }
-        }
-    }
-
-    /// When the stream at a key was last looked at through [`stream`](Self::stream), in Unix
-    /// milliseconds: `None` when there is no stream, 0 when nobody has since the store was opened.
-    #[must_use]
-    pub fn used_at(&self, db: u8, key: &[u8], now_ms: u64) -> Option<u64> {
-        self.expires_at(db, key, now_ms)?;
-        self.live(db, key, now_ms).map(|(_, cell)| cell.used_at())
+        // Keys come, go and expire by changes of the keyspace; no stream need be locked to know.
+        self.depend_on(self.state().changed());
+        self.live(db, key, now_ms)
+            .map(|(_, cell)| cell.expires_at())
     }
 
     /// How many keys a database has.
