@@ -78,6 +78,8 @@ pub(crate) struct Plan {
     /// How often the server is killed while it serves.
     pub(crate) kills: u64,
     pub(crate) chance: Chance,
+    /// What the server is told on its command line.
+    pub(crate) directives: Vec<&'static str>,
 }
 
 /// Everything that its threads share.
@@ -115,7 +117,7 @@ impl Job {
         let quits_at = self.plan.chance.between(records / 4, records / 4 * 3);
         let doubles: Vec<bool> = kills.iter().map(|_| self.plan.chance.one_in(3)).collect();
 
-        let mut server = Server::start(self.server);
+        let mut server = Server::start(self.server, self.plan.directives.clone());
         self.create();
         let job = &self;
         std::thread::scope(|scope| {

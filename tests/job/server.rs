@@ -5,6 +5,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -12,10 +13,12 @@ use tempfile::TempDir;
 /// An address that nobody listens on. It lies below the ports that the system gives to outgoing
 /// connections: one of those could take it, or connect to itself, while the server is down.
 pub(crate) fn free_address() -> SocketAddr {
-    let first = u16::try_from(std::process::id() % 10_000).unwrap();
+    /// Tests that run side by side in this process do not find the same one.
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let first = std::process::id();
     (0..10_000)
-        .map(|step| 20_000 + (first + step) % 10_000)
-        .map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
+        .map(|_| 20_000 + (first + NEXT.fetch_add(1, Ordering::Relaxed)) % 10_000)
+        .map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, u16::try_from(port).unwrap())))
         .find(|address| TcpListener::bind(address).is_ok())
         .unwrap()
 }
@@ -23,20 +26,21 @@ pub(crate) fn free_address() -> SocketAddr {
 /// A running server. Dropping it kills it and removes its data.
 pub(crate) struct Server {
     address: SocketAddr,
+    directives: Vec<&'static str>,
+    dir: TempDir,
     child: Child,
     kills: u64,
-    dir: TempDir,
 }
 
 impl Server {
-    pub(crate) fn start(address: SocketAddr) -> Self {
+    pub(crate) fn start(address: SocketAddr, directives: Vec<&'static str>) -> Self {
         let dir = TempDir::new().unwrap();
-        let child = spawn(&dir, address);
         Self {
+            child: spawn(&dir, address, &directives),
             address,
-            child,
-            kills: 0,
+            directives,
             dir,
+            kills: 0,
         }
     }
 
@@ -51,7 +55,7 @@ impl Server {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
         self.kills += 1;
-        self.child = spawn(&self.dir, self.address);
+        self.child = spawn(&self.dir, self.address, &self.directives);
     }
 
     /// Kills it once it has bound its address, which it does before it opens its data.
@@ -106,7 +110,7 @@ fn log_file(dir: &TempDir) -> PathBuf {
     dir.path().join("stderr")
 }
 
-fn spawn(dir: &TempDir, address: SocketAddr) -> Child {
+fn spawn(dir: &TempDir, address: SocketAddr, directives: &[&str]) -> Child {
     let log = File::options()
         .create(true)
         .append(true)
@@ -117,6 +121,7 @@ fn spawn(dir: &TempDir, address: SocketAddr) -> Child {
         .args(["--port", &address.port().to_string()])
         .arg("--dir")
         .arg(dir.path().join("data"))
+        .args(directives)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(log)
