@@ -32,6 +32,8 @@ fn flights_add_up_although_the_server_is_killed() {
     let plan = Plan {
         kills: 8,
         chance: Chance::from_environment(),
+        idle_ms: 500,
+        batches_per_look: 50,
         directives: Vec::new(),
     };
     Job::new("flights", records, plan).run(&|entry: &Entry| {

@@ -6,7 +6,7 @@
 //! simulated disks of `store`.
 //!
 //! The records are of all sizes and the segments small, so that kills also meet the end of a
-//! segment. What is checked, and how, is told in `job`. `HEADWATER_BUDGET=10` kills ten times as
+//! segment; and the consumers are greedy, so that entries change hands all the time. What is checked, and how, is told in `job`. `HEADWATER_BUDGET=10` kills ten times as
 //! often; `HEADWATER_SEED=7` runs one case again.
 
 #![expect(clippy::unwrap_used, reason = "the helpers of tests are tests, too")]
@@ -22,17 +22,17 @@ const RECORDS_PER_KILL: u64 = 1500;
 
 #[test]
 fn nothing_is_lost_to_kills_when_every_reply_waits_for_a_sync() {
-    kill("always", 20);
+    kill("always", 40);
 }
 
 #[test]
 fn nothing_is_lost_to_kills_when_syncs_come_every_second() {
-    kill("everysec", 10);
+    kill("everysec", 20);
 }
 
 #[test]
 fn nothing_is_lost_to_kills_when_the_kernel_decides() {
-    kill("no", 10);
+    kill("no", 20);
 }
 
 fn kill(appendfsync: &'static str, kills: u64) {
@@ -44,6 +44,8 @@ fn kill(appendfsync: &'static str, kills: u64) {
     let plan = Plan {
         kills,
         chance,
+        idle_ms: 1,
+        batches_per_look: 3,
         directives: vec!["--appendfsync", appendfsync, "--segment-size", "1mb"],
     };
     Job::new("kills", records, plan).run(&|_| {});

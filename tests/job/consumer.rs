@@ -11,25 +11,21 @@ use redis::streams::{
 use redis::{Commands as _, Connection, RedisResult};
 
 use super::ledger::{Delivery, Id, Tick, id_of};
-use super::{BATCH, Entry, GROUP, Job, expect_a_lost_connection};
+use super::{BATCH, CONSUMERS, Entry, GROUP, Job, expect_a_lost_connection};
 
 /// How long to wait for new entries before looking for idle ones.
 const BLOCK_MS: usize = 100;
 
-/// How long an entry must have been idle to be taken over. It also happens to consumers that only
-/// wait for a server that starts, which is as it should be: both may then finish the work.
-const IDLE_MS: usize = 500;
-
-/// How many batches may be read before looking for idle entries all the same.
-const BATCHES_PER_LOOK: usize = 50;
-
 pub(crate) struct Consumer<'a> {
     job: &'a Job,
+    number: usize,
     name: String,
     /// Stops for good with entries in hand, once the group has acknowledged so many.
     quits_at: Option<u64>,
     /// Delivered to it, and not known to be acknowledged.
     held: Vec<(usize, Id)>,
+    /// No request that brought one of these was sent before.
+    held_since: Tick,
 }
 
 /// Why a consumer without a fault stops reading.
@@ -42,9 +38,11 @@ impl<'a> Consumer<'a> {
     pub(crate) fn new(job: &'a Job, number: usize, quits_at: Option<u64>) -> Self {
         Self {
             job,
-            name: format!("consumer-{number}"),
+            number,
+            name: name(number),
             quits_at,
             held: Vec::new(),
+            held_since: job.ledger.now(),
         }
     }
 
@@ -60,6 +58,7 @@ impl<'a> Consumer<'a> {
     }
 
     fn consume(&mut self, connection: &mut Connection, work: &dyn Fn(&Entry)) -> RedisResult<Stop> {
+        self.job.ledger.connected(self.number);
         self.resume(connection, work)?;
         let mut batches = 0;
         while !self.job.ledger.is_over() {
@@ -75,7 +74,7 @@ impl<'a> Consumer<'a> {
                 return Ok(Stop::Quit);
             }
             self.acknowledge(connection)?;
-            if idle || batches % BATCHES_PER_LOOK == 0 {
+            if idle || batches % self.job.plan.batches_per_look == 0 {
                 self.reclaim(connection, work)?;
             }
         }
@@ -87,12 +86,13 @@ impl<'a> Consumer<'a> {
         let asked = self.job.ledger.now();
         let pending = self.history(connection)?;
         let before = std::mem::take(&mut self.held);
-        self.take(&pending, asked, Delivery::Again, work);
+        let since = self.held_since;
+        self.take(&pending, asked, Delivery::Pending, work);
         let missing: Vec<(usize, Id)> = before
             .into_iter()
             .filter(|held| !self.held.contains(held))
             .collect();
-        self.settle(connection, &missing)?;
+        self.settle(connection, &missing, since)?;
         self.acknowledge(connection)
     }
 
@@ -111,7 +111,12 @@ impl<'a> Consumer<'a> {
 
     /// Asks what became of entries that were delivered to this consumer and are not pending for
     /// it any more: another one has claimed them, or they are acknowledged.
-    fn settle(&mut self, connection: &mut Connection, missing: &[(usize, Id)]) -> RedisResult<()> {
+    fn settle(
+        &mut self,
+        connection: &mut Connection,
+        missing: &[(usize, Id)],
+        since: Tick,
+    ) -> RedisResult<()> {
         for (index, (number, id)) in missing.iter().enumerate() {
             let text = id.to_string();
             let asked = connection.xpending_count(self.job.key, GROUP, &text, &text, 1);
@@ -119,13 +124,17 @@ impl<'a> Consumer<'a> {
                 Ok(reply) => reply,
                 Err(error) => {
                     // What is not settled is asked about again.
-                    self.held.extend_from_slice(&missing[index..]);
+                    self.hold(&missing[index..], since);
                     return Err(error);
                 }
             };
             match reply.ids.first() {
                 None => self.job.ledger.not_pending(*number, *id),
-                Some(owned) => assert_ne!(owned.consumer, self.name, "{id} is not in its history"),
+                Some(owned) => {
+                    assert_ne!(owned.consumer, self.name, "{id} is not in its history");
+                    let other = (0..CONSUMERS).find(|other| name(*other) == owned.consumer);
+                    self.job.ledger.pending_for(other.unwrap(), *number, since);
+                }
             }
         }
         Ok(())
@@ -136,17 +145,18 @@ impl<'a> Consumer<'a> {
         let mut cursor = "0-0".to_owned();
         loop {
             let asked = self.job.ledger.now();
+            self.job.ledger.claiming(self.number);
             let reply: StreamAutoClaimReply = connection.xautoclaim_options(
                 self.job.key,
                 GROUP,
                 &self.name,
-                IDLE_MS,
+                self.job.plan.idle_ms,
                 &cursor,
                 StreamAutoClaimOptions::default().count(BATCH),
             )?;
             assert_eq!(reply.deleted_ids, [""; 0], "nobody deletes entries");
-            self.job.ledger.claimed(reply.claimed.len());
-            self.take(&reply.claimed, asked, Delivery::Again, work);
+            self.take(&reply.claimed, asked, Delivery::Claimed, work);
+            self.job.ledger.claimed(self.number);
             self.acknowledge(connection)?;
             if reply.next_stream_id == "0-0" {
                 return Ok(());
@@ -172,13 +182,25 @@ impl<'a> Consumer<'a> {
             .iter()
             .map(|entry| (self.job.number_of(entry), id_of(entry)))
             .collect();
-        let firsts = self.job.ledger.delivered(&came, asked, delivery);
+        let firsts = self
+            .job
+            .ledger
+            .delivered(self.number, &came, asked, delivery);
         for (entry, first) in entries.iter().zip(firsts) {
             if first {
                 work(entry);
             }
         }
-        self.held.extend(came);
+        self.hold(&came, asked);
+    }
+
+    fn hold(&mut self, entries: &[(usize, Id)], asked: Tick) {
+        self.held_since = if self.held.is_empty() {
+            asked
+        } else {
+            self.held_since.min(asked)
+        };
+        self.held.extend_from_slice(entries);
     }
 
     /// Acknowledges all that it holds, in one call.
@@ -193,4 +215,8 @@ impl<'a> Consumer<'a> {
         self.held.clear();
         Ok(())
     }
+}
+
+fn name(consumer: usize) -> String {
+    format!("consumer-{consumer}")
 }

@@ -23,7 +23,7 @@
 //!   its fields; nothing is there twice, nothing that was not sent, and IDs strictly increase.
 //! - What arrived of a broken pipeline is its beginning.
 //! - An entry that was delivered is never delivered as new again, and is pending until a consumer
-//!   has sent its acknowledgement.
+//!   has sent its acknowledgement: for the one it was delivered to, or one that claimed it later.
 //! - An entry whose acknowledgement was confirmed is never delivered again.
 //! - What a consumer that stopped for good left behind is claimed by the others.
 //! - At the end the group has read everything, and nothing is pending.
@@ -68,7 +68,7 @@ const BATCH: usize = 100;
 
 /// How long a reply may take, and how long nothing may move: a restart of a test build on a busy
 /// machine takes a part of it.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Between two attempts to connect to a server that is not there.
 const RETRY: Duration = Duration::from_millis(5);
@@ -78,6 +78,11 @@ pub(crate) struct Plan {
     /// How often the server is killed while it serves.
     pub(crate) kills: u64,
     pub(crate) chance: Chance,
+    /// How long an entry must have been idle to be taken over. It also happens to consumers that
+    /// are merely slow, or wait for the server: both may then finish the work.
+    pub(crate) idle_ms: usize,
+    /// How many batches a consumer reads before it looks for idle entries, even if there are new.
+    pub(crate) batches_per_look: usize,
     /// What the server is told on its command line.
     pub(crate) directives: Vec<&'static str>,
 }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex};
 
 use super::server::Server;
-use super::{Entry, PATIENCE};
+use super::{CONSUMERS, Entry, PATIENCE};
 
 /// The ID of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -51,16 +51,34 @@ pub(crate) fn id_of(entry: &Entry) -> Id {
 }
 
 /// A moment of the ledger's clock.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Tick(u64);
 
 /// How an entry came to a consumer.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Delivery {
-    /// By XREADGROUP with `>`: nobody was told of it before.
+    /// By XREADGROUP with `>`: nobody was told of it before, and it is the consumer's now.
     New,
-    /// From the consumer's own pending entries, or by XAUTOCLAIM.
-    Again,
+    /// By XREADGROUP with an ID: it was the consumer's before.
+    Pending,
+    /// By XAUTOCLAIM: it was anybody's, and is the consumer's now.
+    Claimed,
+}
+
+/// A delivery that made an entry a consumer's own, in between these moments.
+#[derive(Clone, Copy)]
+struct Taken {
+    asked: Tick,
+    told: Tick,
+}
+
+/// Whether a consumer may own entries that it was not told of.
+#[derive(Clone, Copy, Default)]
+struct Claims {
+    /// An XAUTOCLAIM of its is under way.
+    asking: bool,
+    /// Answers were lost before this moment, none after.
+    lost: Tick,
 }
 
 /// What is known of one record.
@@ -72,6 +90,8 @@ struct Line {
     added: bool,
     /// When a consumer had first got it.
     delivered: Option<Tick>,
+    /// When each consumer had last made it its own.
+    taken: [Option<Taken>; CONSUMERS],
     /// How often an acknowledgement was sent.
     acks_sent: u64,
     /// When the server had first confirmed that it is acknowledged.
@@ -93,6 +113,7 @@ struct Books {
     deliveries: u64,
     abandoned: Option<u64>,
     claimed: u64,
+    claims: [Claims; CONSUMERS],
     /// The progress that the main thread waits for.
     awaited: u64,
     over: bool,
@@ -109,6 +130,7 @@ impl Ledger {
                 deliveries: 0,
                 abandoned: None,
                 claimed: 0,
+                claims: [Claims::default(); CONSUMERS],
                 awaited: 0,
                 over: false,
             }),
@@ -132,43 +154,61 @@ impl Ledger {
         }
     }
 
-    /// Consumers have got entries by a request that was sent at `asked` or later. Says of each
-    /// whether it came for the first time.
+    /// A consumer has got entries by a request that was sent at `asked` or later. Says of each
+    /// whether anybody got it for the first time.
     ///
     /// # Panics
     ///
-    /// One of them may not come any more.
+    /// One of them may not come any more, or not to this consumer.
     pub(crate) fn delivered(
         &self,
+        consumer: usize,
         entries: &[(usize, Id)],
         asked: Tick,
         delivery: Delivery,
     ) -> Vec<bool> {
         let mut books = self.books.lock();
         let now = books.tick();
-        let firsts = entries.iter().map(|(number, id)| {
+        books.deliveries += entries.len() as u64;
+        let mut firsts = Vec::with_capacity(entries.len());
+        for (number, id) in entries {
             books.places(*number, *id);
-            books.deliveries += 1;
-            let line = &mut books.lines[*number];
-            if let Some(acked) = line.acked {
-                assert!(
-                    acked >= asked,
+            let line = &books.lines[*number];
+            let earlier = |tick: &Tick| *tick < asked;
+            if let Some(acked) = line.acked.filter(earlier) {
+                panic!(
                     "{id} came back at {now:?}, though its acknowledgement was confirmed at \
                      {acked:?}, before it was asked for at {asked:?}"
                 );
             }
-            let Some(before) = line.delivered else {
-                line.delivered = Some(now);
-                return true;
-            };
-            assert!(
-                delivery == Delivery::Again || before >= asked,
-                "{id} came as new at {now:?}, though it was delivered at {before:?}, before it \
-                 was asked for at {asked:?}"
-            );
-            false
-        });
-        firsts.collect()
+            match delivery {
+                Delivery::New => {
+                    if let Some(told) = line.delivered.filter(earlier) {
+                        panic!(
+                            "{id} came as new at {now:?}, though it was delivered at {told:?}, \
+                             before it was asked for at {asked:?}"
+                        );
+                    }
+                }
+                Delivery::Pending => {
+                    let takers = line.taken.iter().flatten();
+                    for taken in takers.filter(|taken| earlier(&taken.told)) {
+                        books.may_own(consumer, *number, taken.asked);
+                    }
+                }
+                Delivery::Claimed => {}
+            }
+            let line = &mut books.lines[*number];
+            firsts.push(line.delivered.is_none());
+            line.delivered.get_or_insert(now);
+            if delivery != Delivery::Pending {
+                line.taken[consumer] = Some(Taken { asked, told: now });
+            }
+        }
+        if delivery == Delivery::Claimed {
+            books.claimed += entries.len() as u64;
+        }
+        firsts
     }
 
     /// A consumer is about to send an acknowledgement.
@@ -214,9 +254,36 @@ impl Ledger {
         self.books.lock().abandoned = Some(entries as u64);
     }
 
-    /// A consumer took over what had been idle.
-    pub(crate) fn claimed(&self, entries: usize) {
-        self.books.lock().claimed += entries as u64;
+    /// A consumer is about to ask for what is idle.
+    pub(crate) fn claiming(&self, consumer: usize) {
+        self.books.lock().claims[consumer].asking = true;
+    }
+
+    /// It has the answer, and everything in it is noted.
+    pub(crate) fn claimed(&self, consumer: usize) {
+        self.books.lock().claims[consumer].asking = false;
+    }
+
+    /// It has a new connection: the answer that it waited for will not come.
+    pub(crate) fn connected(&self, consumer: usize) {
+        let mut books = self.books.lock();
+        let lost = books.tick();
+        let claims = &mut books.claims[consumer];
+        if claims.asking {
+            *claims = Claims {
+                asking: false,
+                lost,
+            };
+        }
+    }
+
+    /// An entry that somebody was given by a request sent at `since` is pending for a consumer.
+    ///
+    /// # Panics
+    ///
+    /// That consumer cannot have made it its own since then.
+    pub(crate) fn pending_for(&self, consumer: usize, number: usize, since: Tick) {
+        self.books.lock().may_own(consumer, number, since);
     }
 
     /// How many entries are known to be acknowledged.
@@ -292,6 +359,19 @@ impl Books {
     fn places(&mut self, number: usize, id: Id) {
         let known = *self.lines[number].id.get_or_insert(id);
         assert_eq!(known, id, "record {number} stands at two places");
+    }
+
+    /// A consumer owns an entry, though it was given to somebody by a request sent at `since`.
+    fn may_own(&self, consumer: usize, number: usize, since: Tick) {
+        let line = &self.lines[number];
+        let claims = self.claims[consumer];
+        let told = line.taken[consumer].map(|taken| taken.told);
+        assert!(
+            told >= Some(since) || claims.asking || claims.lost >= since,
+            "{} is pending for consumer {consumer}, though it was given to another one who asked \
+             for it at {since:?}",
+            line.id.unwrap_or(Id::ZERO)
+        );
     }
 
     fn moves(&mut self, moved: &Condvar) {
