@@ -152,13 +152,12 @@ impl Job {
             drop(alarm);
         });
         self.audit();
+        let (seconds, kills) = (began.elapsed().as_secs_f64(), server.kills());
+        let tears = server.stop();
         println!(
-            "{records} records in {:.1} s, {} SIGKILLs, {}",
-            began.elapsed().as_secs_f64(),
-            server.kills(),
+            "{records} records in {seconds:.1} s, {kills} SIGKILLs, {tears} torn writes, {}",
             self.ledger.summary(),
         );
-        server.stop();
     }
 
     /// When to kill: so many confirmed additions and acknowledgements, in order.
