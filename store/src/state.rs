@@ -66,6 +66,7 @@ pub(crate) struct Cell {
 impl Cell {
     fn new(stream: Stream, expires_at: Option<u64>) -> Box<Self> {
         Box::new(Self {
+            number: stream.number(),
             stream: Mutex::new(stream),
             expires_at,
             used_at: AtomicU64::new(0),

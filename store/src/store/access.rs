@@ -277,6 +277,14 @@ impl Access<'_> {
             .map(|(_, cell)| cell.expires_at())
     }
 
+    /// When the stream at a key was last looked at through [`stream`](Self::stream), in Unix
+    /// milliseconds: `None` when there is no stream, 0 when nobody has since the store was opened.
+    #[must_use]
+    pub fn used_at(&self, db: u8, key: &[u8], now_ms: u64) -> Option<u64> {
+        self.expires_at(db, key, now_ms)?;
+        self.live(db, key, now_ms).map(|(_, cell)| cell.used_at())
+    }
+
     /// How many keys a database has.
     #[must_use]
     pub fn len(&self, db: u8) -> usize {
