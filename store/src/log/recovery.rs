@@ -452,8 +452,9 @@ fn used(bytes: &[u8]) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::{End, Flaw, HeaderSeen, Seen, decide, used};
+    use super::{End, Flaw, HeaderSeen, Kind, Replay, Seen, Walk, decide, used};
     use crate::error::Witness;
+    use crate::log::frame;
     use crate::lsn::Lsn;
 
     const FILE_LEN: u64 = 8192;
@@ -628,5 +629,35 @@ mod tests {
             bytes[pos] = 1;
             assert_eq!(used(&bytes), pos + 1);
         }
+    }
+
+    #[test]
+    fn a_frame_of_an_epoch_that_is_over_is_no_witness() {
+        let mut frame = [0; frame::HEADER];
+        let [lsn, durable] = [90, 80].map(Lsn::new);
+        let facts = frame::Facts {
+            lsn,
+            durable,
+            epoch: 4,
+            kind: Kind::Witness,
+            records: 0,
+        };
+        frame::seal(&mut frame, &facts);
+        let found = |epoch| {
+            let replay: Replay<'_> = &mut |_, _, _| Ok(());
+            let walk = Walk {
+                from: Lsn::ZERO,
+                epoch,
+                witness: Lsn::ZERO,
+                replay,
+            };
+            walk.witness_in(&frame, used(&frame), lsn)
+        };
+        let told = Some(witness(80, Some(90)));
+        assert_eq!(
+            [None, Some(3), Some(4)].map(found),
+            [told.clone(), told.clone(), told]
+        );
+        assert_eq!(found(Some(5)), None);
     }
 }
