@@ -1,11 +1,11 @@
 //! What can go wrong, sorted by who has to act.
 //!
-//! | type            | what happened                               | who acts                          |
-//! |-----------------|---------------------------------------------|-----------------------------------|
-//! | [`AppendError`] | a change was not accepted; nothing happened | the caller: say so to the client  |
-//! | [`Poisoned`]    | the disk failed while we wrote              | the operator: restart the process |
-//! | [`OpenError`]   | the log cannot be opened                    | the operator                      |
-//! | [`Malformed`]   | bytes that do not decode                    | whoever reads: stop there         |
+//! | type            | what happened                          | who acts                     |
+//! |-----------------|----------------------------------------|------------------------------|
+//! | [`AppendError`] | a change was refused; nothing happened | the caller tells the client  |
+//! | [`Poisoned`]    | the disk failed while we wrote         | the operator: restart        |
+//! | [`OpenError`]   | the log cannot be opened               | the operator                 |
+//! | [`Malformed`]   | bytes that do not decode               | whoever reads: stop there    |
 //!
 //! Errors carry facts, never prose; `Display` makes the sentence.
 

@@ -11,8 +11,8 @@
 //!
 //! A change is a *batch* of records. It is appended to a buffer in memory, which gives it its place
 //! (an [`Lsn`]); some thread writes the buffer out; some thread syncs. The caller learns of the
-//! progress from the [marks](Log::durable) and holds its replies until the [committed](Log::committed)
-//! one has passed them.
+//! progress from the [marks](Log::durable) and holds its replies until the
+//! [committed](Log::committed) one has passed them.
 //!
 //! What is where: `frame` and `segment` are the format on disk, `tail` is the buffer and the
 //! account of space, `writer` puts frames into segments, `marks` keeps the progress and who
@@ -104,13 +104,13 @@ pub struct Log {
 
 impl Log {
     /// Opens the log in `dir`, or creates it, and locks the directory until the log is dropped.
-    /// Hands every frame's records from [`LogOptions::from`] on to `replay`, in order; makes what it
-    /// found durable; begins a new epoch. Starts no threads.
+    /// Hands every frame's records from [`LogOptions::from`] on to `replay`, in order; makes what
+    /// it found durable; begins a new epoch. Starts no threads.
     ///
     /// # Errors
     ///
-    /// [`OpenError::Corrupt`] when data that had been durable is damaged or gone: nothing is changed
-    /// on disk then. [`OpenError::Malformed`] when `replay` says so. [`OpenError::Locked`],
+    /// [`OpenError::Corrupt`] when data that had been durable is damaged or gone: nothing is
+    /// changed on disk then. [`OpenError::Malformed`] when `replay` says so. [`OpenError::Locked`],
     /// [`OpenError::Disk`]. Whatever was replayed before an error is void.
     ///
     /// # Panics
@@ -214,8 +214,8 @@ impl Log {
         self.background.start(self)
     }
 
-    /// Begins a batch of at most `bytes_hint` bytes, which becomes part of the log when the appender
-    /// is dropped. Other appends wait until then.
+    /// Begins a batch of at most `bytes_hint` bytes, which becomes part of the log when the
+    /// appender is dropped. Other appends wait until then.
     ///
     /// # Errors
     ///
@@ -338,8 +338,8 @@ impl Log {
     }
 
     /// Ready when `committed() >= lsn`, or with an error when that can no longer happen. Otherwise
-    /// the waker is kept, to be woken then; it may be woken for nothing, and keeping one that nobody
-    /// waits for does no harm. Wakers must not call the log.
+    /// the waker is kept, to be woken then; it may be woken for nothing, and keeping one that
+    /// nobody waits for does no harm. Wakers must not call the log.
     ///
     /// # Errors
     ///
@@ -426,8 +426,8 @@ impl Log {
         }
     }
 
-    /// Ends the threads, makes everything durable, and makes the log bear witness of it. This is the
-    /// last call: what is appended later is in the hands of the caller.
+    /// Ends the threads, makes everything durable, and makes the log bear witness of it. This is
+    /// the last call: what is appended later is in the hands of the caller.
     ///
     /// # Errors
     ///

@@ -23,10 +23,10 @@
 //! **What a kill leaves** ([`SimDisk::after_kill`]). Everything: the kernel lives on. Only locks
 //! are gone.
 //!
-//! **Refusals.** Every call has a number. From a given number on, all can fail as if the machine had
-//! stopped; a call with a given number can fail, once or for ever from then on. A short write writes
-//! the first half. Space is counted by allocation: what fits into the allocated part of a file never
-//! lacks space.
+//! **Refusals.** Every call has a number. From a given number on, all can fail as if the machine
+//! had stopped; a call with a given number can fail, once or for ever from then on. A short write
+//! writes the first half. Space is counted by allocation: what fits into the allocated part of a
+//! file never lacks space.
 //!
 //! **Damage** is done by hand: [`SimDisk::flip`], [`SimDisk::truncate`]. It reaches both images.
 //!

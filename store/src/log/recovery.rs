@@ -2,41 +2,41 @@
 //!
 //! A crash may lose what was not synced, in any order: the disk is free to keep a later frame and
 //! lose an earlier one, and because rolling to a new segment does not wait for a sync, this goes
-//! beyond the end of a segment. It may not lose what was synced. A frame's `durable` field says what
-//! that was when the frame was written, so the frames that survive are witnesses for the ones that
-//! did not. What the caller knows to have been durable (`from`) is a witness, too.
+//! beyond the end of a segment. It may not lose what was synced. A frame's `durable` field says
+//! what that was when the frame was written, so the frames that survive are witnesses for the ones
+//! that did not. What the caller knows to have been durable (`from`) is a witness, too.
 //!
 //! Follow the segments from the first one on, frame by frame, as long as each begins where the
 //! frames of the one before it end. Call `end` the end of the last whole frame.
 //!
-//! | what is at `end`, in the last segment reached              | witness above `end` | decision                           |
-//! |------------------------------------------------------------|---------------------|------------------------------------|
-//! | no segment at all, and none is needed                      | no                  | a new log                          |
-//! | blank to the end of the file; no further segment           | no                  | the log ends here                  |
-//! | damage, or blank and then something; no further segment    | no                  | torn: cut at `end`                 |
-//! | anything; a further segment begins later                   | no                  | torn: cut at `end`, remove it      |
-//! | the segment has no whole header (so `end` is its beginning)| no                  | torn: remove it and all after it   |
-//! | any of these                                               | yes                 | corrupt: data is lost              |
-//! | a further segment begins before `end`                      | either              | corrupt: two segments overlap      |
-//! | any segment is whole, but another than its name says       | either              | corrupt: renamed                   |
-//! | any segment has a whole header and is shorter than it says | either              | corrupt: truncated                 |
-//! | any segment is of another format version                   | either              | refused                            |
-//! | no segment begins at or before `from`                      | either              | corrupt: the beginning is missing  |
+//! | at `end`, in the last segment reached                | witness > `end` | decision           |
+//! |------------------------------------------------------|-----------------|--------------------|
+//! | no segment at all, and none is needed                | no              | a new log          |
+//! | blank to the end of the file; no further segment     | no              | the log ends here  |
+//! | damage, or blank and then something; none further    | no              | torn: cut          |
+//! | anything; a further segment begins later             | no              | torn: cut, remove  |
+//! | no whole header, so `end` is its beginning           | no              | torn: remove       |
+//! | any of these                                         | yes             | corrupt: lost      |
+//! | a further segment begins before `end`                | either          | corrupt: overlap   |
+//! | any segment is whole, but not the one its name says  | either          | corrupt: renamed   |
+//! | any segment is shorter than its whole header says    | either          | corrupt: truncated |
+//! | any segment is of another format version             | either          | refused            |
+//! | no segment begins at or before `from`                | either          | corrupt: no start  |
 //!
 //! Corrupt means: nothing is changed, and the log does not open. No crash does any of it.
 //!
 //! **After the decision** the log is made to be what was read. What may lie behind `end` is zeroed
-//! and later segments are removed, durably, before anything is appended: an old frame behind the cut
-//! would come back to life once new frames reach it. (Its epoch would betray it; this is the second
-//! line.) What no witness vouches for is written once more and synced: it may have been read from
-//! the page cache only, and after a failed sync the kernel may hold such pages as clean. All of this
-//! can be interrupted and begun again: it leads to the same `end` each time.
+//! and later segments are removed, durably, before anything is appended: an old frame behind the
+//! cut would come back to life once new frames reach it. (Its epoch would betray it; this is the
+//! second line.) What no witness vouches for is written once more and synced: it may have been read
+//! from the page cache only, and after a failed sync the kernel may hold such pages as clean. All
+//! of this can be interrupted and begun again: it leads to the same `end` each time.
 //!
 //! **What cannot be seen**: damage to the frames after the last witness looks like a tear. The log
-//! bears witness of all its records when it is closed and when it has been idle for a second, so this
-//! concerns the last moments before a crash. A single copy cannot tell the two apart; a replica can.
-//! A client that knows the LSN its words will get could forge a frame inside of them; it is looked
-//! at only when the frame around it is torn, and can then at worst stop the start.
+//! bears witness of all its records when it is closed and when it has been idle for a second, so
+//! this concerns the last moments before a crash. A single copy cannot tell the two apart; a
+//! replica can. A client that knows the LSN its words will get could forge a frame inside of them;
+//! it is looked at only when the frame around it is torn, and can then at worst stop the start.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -27,8 +27,8 @@
 //! * The last segment is active; writes go there, upwards, and nowhere else.
 //! * A segment that has frames at all has its whole header: it is written first.
 //!
-//! This module knows where bytes are. What they mean is [`frame`](super::frame)'s business, and what
-//! to do about damage [`recovery`](super::recovery)'s.
+//! This module knows where bytes are. What they mean is [`frame`](super::frame)'s business, and
+//! what to do about damage [`recovery`](super::recovery)'s.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

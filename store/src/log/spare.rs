@@ -8,9 +8,9 @@
 //! ```
 //!
 //! Allocated blocks that were never written still cost a change of the file system's metadata at
-//! the first write. Where every reply waits for a sync, spares are therefore filled with zeros; this
-//! takes its time and is done by a thread of its own. If none is ready when one is needed, it is
-//! allocated on the spot and not filled.
+//! the first write. Where every reply waits for a sync, spares are therefore filled with zeros;
+//! this takes its time and is done by a thread of its own. If none is ready when one is needed, it
+//! is allocated on the spot and not filled.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -22,8 +22,8 @@ use crate::error::DiskError;
 use crate::lsn::Lsn;
 use crate::map::Map;
 
-/// Zeros are written, and synced, in pieces of this size: a foreground sync waits for one of them at
-/// most.
+/// Zeros are written, and synced, in pieces of this size: a foreground sync waits for one of them
+/// at most.
 const PIECE: usize = 1 << 20;
 
 /// Whether the bytes of a spare are written before use.

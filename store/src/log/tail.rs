@@ -12,10 +12,10 @@
 //! commits share one header. The room for its header is kept free when it is opened; the header is
 //! filled in by the writer, away from the appends.
 //!
-//! The tail also decides **which segment a frame goes to**, because it must refuse a batch for which
-//! there is no space *before* it becomes part of the log. It keeps account of the space left behind
-//! the frames it has placed, and hands the spare that a frame begins a new segment with to the
-//! writer together with the frame.
+//! The tail also decides **which segment a frame goes to**, because it must refuse a batch for
+//! which there is no space *before* it becomes part of the log. It keeps account of the space left
+//! behind the frames it has placed, and hands the spare that a frame begins a new segment with to
+//! the writer together with the frame.
 //!
 //! # Invariants
 //!
@@ -142,7 +142,8 @@ impl Tail {
         std::mem::take(&mut self.spare_taken)
     }
 
-    /// Whether there is a place for a batch of `bytes`, beside the reserve if it is not to touch it.
+    /// Whether there is a place for a batch of `bytes`, beside the reserve if it is not to touch
+    /// it.
     pub(crate) fn admits(&self, growth: Growth, bytes: u64, reserve: u64) -> bool {
         let needed = if self.joins(bytes) {
             bytes

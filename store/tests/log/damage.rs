@@ -1,8 +1,8 @@
 //! Damage to the files of a log that no crash explains.
 //!
-//! What can be proved about a single copy: if any frame outside of the damage bears witness that the
-//! damaged place had been durable, the log does not open. Otherwise the damage looks like a tear,
-//! and the log ends before it. Nothing wrong is ever replayed.
+//! What can be proved about a single copy: if any frame outside of the damage bears witness that
+//! the damaged place had been durable, the log does not open. Otherwise the damage looks like a
+//! tear, and the log ends before it. Nothing wrong is ever replayed.
 
 use std::path::{Path, PathBuf};
 
