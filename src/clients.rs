@@ -33,6 +33,8 @@ pub(crate) struct Client {
     pub(crate) multi: AtomicUsize,
     pub(crate) watched: AtomicUsize,
     pub(crate) buffers: Buffers,
+    /// CLIENT PAUSE holds its next request back.
+    pub(crate) held: AtomicBool,
     /// The connection was told to go and says no more.
     killed: AtomicBool,
     parked: Mutex<Option<Arc<Ticket>>>,
@@ -100,8 +102,9 @@ impl Client {
         self.socket.as_raw_fd()
     }
 
-    pub(crate) fn is_parked(&self) -> bool {
-        self.parked.lock().is_some()
+    /// Whether it waits: for keys, for the disk, or for the end of a pause.
+    pub(crate) fn is_blocked(&self) -> bool {
+        self.held.load(Ordering::Relaxed) || self.parked.lock().is_some()
     }
 
     /// Ends the wait of a client that waits. Says whether it did.
@@ -147,6 +150,7 @@ impl Clients {
             multi: AtomicUsize::new(0),
             watched: AtomicUsize::new(0),
             buffers: Buffers::default(),
+            held: AtomicBool::new(false),
             killed: AtomicBool::new(false),
             parked: Mutex::new(None),
         });

@@ -27,6 +27,7 @@ use crate::clock;
 use crate::command::Park;
 use crate::config;
 use crate::execute::{Round, Step};
+use crate::pause::Released;
 use crate::refusal::Refusal;
 use crate::server::Server;
 use crate::session::Session;
@@ -109,8 +110,10 @@ impl Connection {
     }
 
     async fn serve(&mut self) -> Result<(), End> {
+        let mut released = None;
         loop {
             let turn = self.execute();
+            drop(released.take());
             self.publish();
             if !self.output.is_empty() {
                 self.committed().await?;
@@ -120,7 +123,7 @@ impl Connection {
                 Turn::Again => {}
                 Turn::Close => return Ok(()),
                 Turn::Park(park) => self.park(park).await?,
-                Turn::Paused => self.server.pause.wait().await,
+                Turn::Paused => released = Some(self.held().await?),
                 Turn::Read => self.receive().await?,
             }
         }
@@ -350,6 +353,19 @@ impl Connection {
             }
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Waits until nothing holds the next request back.
+    async fn held(&mut self) -> Result<Released, End> {
+        let server = Arc::clone(&self.server);
+        let client = Arc::clone(&self.session.client);
+        client.held.store(true, Ordering::Relaxed);
+        let released = tokio::select! {
+            released = server.pause.wait() => Ok(released),
+            end = self.watch() => Err(end),
+        };
+        client.held.store(false, Ordering::Relaxed);
+        released
     }
 
     /// Waits until a command that found nothing has an answer, and takes the answer for output.

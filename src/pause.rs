@@ -1,8 +1,9 @@
 //! `CLIENT PAUSE`: holding commands back for a while.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, OwnedMutexGuard};
 
 use crate::clock;
 use crate::command::{Access, Command};
@@ -23,6 +24,13 @@ pub(crate) struct Pause {
     /// When it ends, in milliseconds since 1970.
     until_ms: AtomicU64,
     over: Notify,
+    /// Who is held back stands in line here, and leaves one after the other.
+    line: Arc<tokio::sync::Mutex<()>>,
+}
+
+/// The turn of one who was held back. Until it is dropped, those who came later wait.
+pub(crate) struct Released {
+    _first: OwnedMutexGuard<()>,
 }
 
 impl Pause {
@@ -72,12 +80,15 @@ impl Pause {
             && clock::unix_ms() < self.until_ms.load(Ordering::Relaxed)
     }
 
-    /// Returns when the pause is over or its time has come.
+    /// Returns when the pause is over or its time has come, and whoever was held back before has
+    /// had its turn.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future loses nothing.
-    pub(crate) async fn wait(&self) {
+    /// Dropping the future gives up the place in line.
+    pub(crate) async fn wait(&self) -> Released {
+        // The lock is fair: first come, first served.
+        let first = Arc::clone(&self.line).lock_owned().await;
         let over = self.over.notified();
         tokio::pin!(over);
         over.as_mut().enable();
@@ -88,5 +99,6 @@ impl Pause {
         if left > 0 {
             drop(tokio::time::timeout(std::time::Duration::from_millis(left), over).await);
         }
+        Released { _first: first }
     }
 }

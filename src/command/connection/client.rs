@@ -9,8 +9,8 @@
 //! | `tracking` | `TRACKING`, `TRACKINGINFO`, `GETREDIR`, `CACHING`: client-side caching, always off |
 //! | `waiting` | `PAUSE`, `UNPAUSE`, `UNBLOCK`: who waits, and until when |
 //!
-//! `NO-EVICT` and `NO-TOUCH` are remembered and shown. They change nothing: no client is evicted,
-//! and keys have no idle time.
+//! `NO-EVICT` and `NO-TOUCH` are remembered and shown. They change nothing: no client and no key is
+//! ever evicted.
 
 mod about;
 mod kill;
@@ -82,7 +82,7 @@ static NO_EVICT: Spec = Spec {
 
 static NO_TOUCH: Spec = Spec {
     name: "no-touch",
-    summary: "Marks the connection as one that does not make keys look used. None does.",
+    summary: "Marks the connection as one whose use of keys does not count. It counts for nothing.",
     since: "7.2.0",
     complexity: "O(1)",
     group: Group::Connection,

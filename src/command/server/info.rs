@@ -224,7 +224,7 @@ fn clients(fields: &mut Fields, data: &Data<'_>) {
     fields.put("maxclients", server.config.int(config::MAXCLIENTS));
     fields.put(
         "blocked_clients",
-        all.iter().filter(|client| client.is_parked()).count(),
+        all.iter().filter(|client| client.is_blocked()).count(),
     );
     fields.put("tracking_clients", 0);
     fields.put("pubsub_clients", 0);

@@ -67,10 +67,9 @@ fn wait_aof(cx: &mut Cx<'_>, args: &mut Args<'_>) -> Result<Outcome, Halt> {
         let text = "ERR value is out of range, value must between 0 and 1";
         return Err(Refusal::Command(text).into());
     }
-    let replicas = args.int()?;
-    if replicas < 0 {
-        return Err(Refusal::Command("ERR value is out of range, must be positive").into());
-    }
+    let text = "ERR value is out of range, must be positive";
+    let replicas = args.int().ok().filter(|&replicas| replicas >= 0);
+    let replicas = replicas.ok_or(Refusal::Command(text))?;
     let timeout_ms = args.timeout_ms(cx.now)?;
     let log = Arc::clone(cx.server.store.log());
     let written = cx.session.depends_on;

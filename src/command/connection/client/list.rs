@@ -189,7 +189,7 @@ fn write_line(line: &mut String, client: &Client, now: u64) {
 fn flags(client: &Client) -> String {
     let flags: String = [
         ('x', client.multi.load(Ordering::Relaxed) > 0),
-        ('b', client.is_parked()),
+        ('b', client.is_blocked()),
         ('A', client.is_killed()),
         ('e', client.no_evict.load(Ordering::Relaxed)),
         ('T', client.no_touch.load(Ordering::Relaxed)),
