@@ -454,6 +454,8 @@ fn unknown_command(request: Request<'_>) -> Refusal {
             break;
         }
         let room = QUOTED_MAX - args.len();
+        // A word ends for Redis at its first zero byte here.
+        let word = word.split(|&byte| byte == 0).next().unwrap_or_default();
         args.push('\'');
         args.push_str(&String::from_utf8_lossy(&word[..word.len().min(room)]));
         args.push_str("' ");

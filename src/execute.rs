@@ -114,9 +114,7 @@ impl<'s> Round<'s> {
             }
             Ok(Admitted::Pause) => return Step::Paused,
             Err((command, refusal)) => {
-                if let Some(transaction) = &mut session.transaction {
-                    transaction.refused = true;
-                }
+                let refusal = session.refuse_in_transaction(command, refusal);
                 self.server.stats.rejected(command, &refusal);
                 Writer::new(out, session.protocol).error(&refusal);
                 Step::Next

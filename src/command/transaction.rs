@@ -218,6 +218,27 @@ fn is_unchanged(cx: &Cx<'_>, watched: &Watched) -> bool {
 }
 
 impl Session {
+    /// Notes that a request was refused before it could run or be queued, and returns what its
+    /// client is told: EXEC will discard the transaction, and a refused EXEC does.
+    pub(crate) fn refuse_in_transaction(
+        &mut self,
+        command: Option<&Command>,
+        refusal: Refusal,
+    ) -> Refusal {
+        if command.is_some_and(|command| std::ptr::eq(command.spec, &EXEC)) {
+            self.forget_transaction();
+            let text = refusal.to_string();
+            let cause = text.strip_prefix("ERR ").unwrap_or(&text);
+            return Refusal::quoting(format_args!(
+                "EXECABORT Transaction discarded because of: {cause}"
+            ));
+        }
+        if let Some(transaction) = &mut self.transaction {
+            transaction.refused = true;
+        }
+        refusal
+    }
+
     /// Forgets the transaction and the watched keys, as RESET does.
     pub(crate) fn forget_transaction(&mut self) {
         self.transaction = None;

@@ -15,7 +15,7 @@ pub(super) fn run(cx: &mut Cx<'_>, args: &mut Args<'_>) -> Result<Outcome, Halt>
     for name in names {
         match by_full_name(name) {
             Some(command) => write(&mut cx.out, command),
-            None => cx.out.null_array(),
+            None => cx.out.null(),
         }
     }
     Ok(Outcome::Done)
