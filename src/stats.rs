@@ -217,3 +217,35 @@ pub(crate) async fn run(server: Arc<Server>) {
         server.stats.sample();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rates_are_averages_over_the_samples_that_are_kept() {
+        let stats = Stats::new();
+        assert_eq!(stats.rates(), Rates::default());
+        let now = clock::instant();
+        let sample = |ms, commands| Sample {
+            at: now + Duration::from_millis(ms),
+            commands,
+            net_in: 10 * commands,
+            net_out: 0,
+        };
+        stats.samples.lock().push_front(sample(0, 100));
+        assert_eq!(stats.rates(), Rates::default(), "one moment has no rate");
+        stats.samples.lock().push_front(sample(500, 350));
+        let rates = stats.rates();
+        assert_eq!(
+            (rates.commands, rates.net_in, rates.net_out),
+            (500, 5000, 0)
+        );
+        for _ in 0..3 * SAMPLES {
+            stats.sample();
+        }
+        assert_eq!(stats.samples.lock().len(), SAMPLES + 1);
+        stats.reset();
+        assert_eq!(stats.rates(), Rates::default());
+    }
+}
