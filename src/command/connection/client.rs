@@ -6,7 +6,7 @@
 //! | `kill` | `KILL`: ends others, or itself |
 //! | `list` | `LIST`, `INFO`: what is known of each |
 //! | `reply` | `REPLY`: which replies are sent |
-//! | `tracking` | `TRACKING`, `TRACKINGINFO`, `GETREDIR`, `CACHING`: client-side caching, always off |
+//! | `tracking` | `TRACKING`, `TRACKINGINFO`, `GETREDIR`, `CACHING`: always off |
 //! | `waiting` | `PAUSE`, `UNPAUSE`, `UNBLOCK`: who waits, and until when |
 //!
 //! `NO-EVICT` and `NO-TOUCH` are remembered and shown. They change nothing: no client and no key is
