@@ -188,6 +188,22 @@ impl Comparison {
                 None
             }
             (theirs, ours) if theirs == ours => None,
+            // Of two lists the common beginning tells nothing.
+            (Reply::Array(a), Reply::Array(b)) => {
+                let same = a.iter().zip(b).take_while(|(a, b)| a == b).count();
+                let rest = |all: &[Reply]| {
+                    format!(
+                        "{} elements, from [{same}] {}",
+                        all.len(),
+                        Reply::Array(all[same..].into())
+                    )
+                };
+                Some(Parting {
+                    path: path.to_string(),
+                    theirs: rest(a),
+                    ours: rest(b),
+                })
+            }
             (theirs, ours) => Some(Parting {
                 path: path.to_string(),
                 theirs: theirs.to_string(),
