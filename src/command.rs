@@ -10,7 +10,7 @@ use std::sync::{Arc, LazyLock};
 
 use foldhash::HashMap;
 use headwater_resp::{Request, Writer};
-use headwater_store::{Access as StoreAccess, AppendError, Lsn, NodeLimits, StreamMut};
+use headwater_store::{Access as StoreAccess, AppendError, Growth, Lsn, NodeLimits, StreamMut};
 
 use crate::config;
 use crate::refusal::Refusal;
@@ -270,13 +270,19 @@ impl Data<'_> {
         self.access.exists(self.db, key, self.now)
     }
 
-    /// Creates an empty stream at a key that has none.
+    /// Creates an empty stream at a key that has none, as one batch with all that the command does
+    /// to it afterwards, which takes about `bytes`.
     ///
     /// # Errors
     ///
     /// Halts a command that does not have the keyspace to itself, and when there is no room.
-    pub(crate) fn create(&mut self, key: &[u8]) -> Result<(), Halt> {
+    pub(crate) fn create(&mut self, key: &[u8], bytes: usize) -> Result<(), Halt> {
+        /// More than the records have besides names and fields.
+        const RECORDS: usize = 512;
         self.alone()?;
+        let bytes = (key.len() + bytes + RECORDS) as u64;
+        // The batch ends with the access, or with the transaction that it is part of.
+        self.access.begin_batch(Growth::Adds, bytes)?;
         self.access.create(self.db, key, self.now)?;
         Ok(())
     }

@@ -597,7 +597,7 @@ fn rewriting_needs_a_file() {
 
 #[test]
 fn the_document_names_every_directive_once() {
-    let text = describe::describe();
+    let text = describe();
     for Directive { name, .. } in DIRECTIVES {
         let leads = |line: &&str| line.contains(&format!("| `{name}` |"));
         let listed = text.matches(&format!("`{name}`,")).count()

@@ -68,12 +68,20 @@ impl TrimOptions {
         Ok(())
     }
 
-    /// What the options ask for, `None` for nothing.
-    pub(super) fn resolve(self, data: &Data<'_>) -> Result<Option<Trim>, Refusal> {
+    /// What the options ask for, `None` for nothing. `required` is the refusal of a command that
+    /// does nothing else.
+    pub(super) fn resolve(
+        self,
+        data: &Data<'_>,
+        required: Option<Refusal>,
+    ) -> Result<Option<Trim>, Refusal> {
         if self.limit.is_some_and(|limit| limit > 0) && self.by.is_none() {
             return Err(Refusal::Command(
                 "ERR syntax error, LIMIT cannot be used without specifying a trimming strategy",
             ));
+        }
+        if let Some(refusal) = required.filter(|_| self.by.is_none()) {
+            return Err(refusal);
         }
         if self.limit.is_some() && !self.approximate {
             return Err(Refusal::Command(

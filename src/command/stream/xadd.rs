@@ -55,7 +55,7 @@ fn run(cx: &mut Cx<'_>, args: &mut Args<'_>) -> Result<Outcome, Halt> {
             break id_rule(args.word()?)?;
         }
     };
-    let trim = trim.resolve(cx)?;
+    let trim = trim.resolve(cx, None)?;
     let words = args.left();
     if words == 0 || words % 2 != 0 {
         return Err(Refusal::WrongArity {
@@ -91,7 +91,7 @@ fn add(cx: &mut Cx<'_>, addition: &Addition<'_>) -> Result<Outcome, Halt> {
             cx.out.null();
             return Ok(Outcome::Done);
         }
-        cx.create(addition.key)?;
+        cx.create(addition.key, addition.fields.resp.len())?;
         return add(cx, addition);
     };
     let id = stream

@@ -135,10 +135,13 @@ impl Options {
             creates: false,
             entries_read: None,
         };
+        // Redis counts words before it reads them.
+        let most = if may_create { 3 } else { 2 };
+        let too_many = args.left() > most;
         while !args.is_empty() {
-            if may_create && args.eat("MKSTREAM") {
+            if may_create && !too_many && args.eat("MKSTREAM") {
                 options.creates = true;
-            } else if args.eat_with("ENTRIESREAD", 1) {
+            } else if !too_many && args.eat_with("ENTRIESREAD", 1) {
                 options.entries_read = match args.int()? {
                     -1 => None,
                     count => Some(u64::try_from(count).map_err(|_below| {
@@ -175,7 +178,7 @@ fn create(cx: &mut Cx<'_>, args: &mut Args<'_>) -> Result<Outcome, Halt> {
         id => Some(StreamId::parse(id, 0).ok_or(Refusal::InvalidId)?),
     };
     if !exists {
-        cx.create(key)?;
+        cx.create(key, name.len())?;
     }
     let mut stream = cx.stream(key).ok_or(KEY_REQUIRED)?;
     if stream.group(name).is_some() {

@@ -149,6 +149,9 @@ fn write_known(out: &mut Writer<'_>, number: Option<i64>) {
 
 fn stream(cx: &mut Cx<'_>, args: &mut Args<'_>) -> Result<Outcome, Halt> {
     let key = args.word()?;
+    if !cx.has(key) {
+        return Err(Refusal::NoSuchKey.into());
+    }
     let mut full = None;
     if !args.is_empty() {
         full = Some(parse_full(args)?);

@@ -108,7 +108,6 @@ fn run(cx: &mut Cx<'_>, args: &mut Args<'_>) -> Result<Outcome, Halt> {
 impl<'a> Filter<'a> {
     fn parse(args: &mut Args<'a>) -> Result<Self, Refusal> {
         let mut idle_min = 0;
-        // Three words or four without IDLE, five or six with it.
         if !matches!(args.left(), 3..=6) {
             return Err(Refusal::Syntax);
         }
@@ -128,8 +127,8 @@ impl<'a> Filter<'a> {
         let start = parse_start(start_word)?;
         let end = parse_end(end_word)?;
         let consumer = args.peek();
-        args.skip(args.left().min(1));
-        args.finish()?;
+        // Without IDLE, Redis overlooks words behind the consumer.
+        args.skip(args.left());
         Ok(Self {
             idle_min,
             start,

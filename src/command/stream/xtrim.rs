@@ -24,6 +24,9 @@ pub(crate) static XTRIM: Spec = Spec {
     body: Body::Run(run),
 };
 
+const STRATEGY_REQUIRED: Refusal =
+    Refusal::Command("ERR syntax error, XTRIM must be called with a trimming strategy");
+
 fn run(cx: &mut Cx<'_>, args: &mut Args<'_>) -> Result<Outcome, Halt> {
     let key = args.word()?;
     let mut options = TrimOptions::default();
@@ -32,11 +35,8 @@ fn run(cx: &mut Cx<'_>, args: &mut Args<'_>) -> Result<Outcome, Halt> {
             return Err(Refusal::Syntax.into());
         }
     }
-    let Some(trim) = options.resolve(cx)? else {
-        return Err(Refusal::Command(
-            "ERR syntax error, XTRIM must be called with a trimming strategy",
-        )
-        .into());
+    let Some(trim) = options.resolve(cx, Some(STRATEGY_REQUIRED))? else {
+        return Err(STRATEGY_REQUIRED.into());
     };
     let mut removed = 0;
     if let Some(mut stream) = cx.stream(key)
