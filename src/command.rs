@@ -265,6 +265,13 @@ impl Data<'_> {
         stream
     }
 
+    /// Whether a reader finds the key in the selected database: [`has`](Self::has), counted.
+    pub(crate) fn finds(&self, key: &[u8]) -> bool {
+        let found = self.has(key);
+        self.lookups.note(found);
+        found
+    }
+
     /// Whether the selected database has the key.
     pub(crate) fn has(&self, key: &[u8]) -> bool {
         self.access.exists(self.db, key, self.now)

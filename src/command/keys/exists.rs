@@ -34,7 +34,7 @@ pub(crate) static TOUCH: Spec = Spec {
 };
 
 fn exists(cx: &mut Cx<'_>, args: &mut Args<'_>) -> Result<Outcome, Halt> {
-    let found = args.rest().map(|key| i64::from(cx.has(key))).sum();
+    let found = args.rest().map(|key| i64::from(cx.finds(key))).sum();
     cx.out.int(found);
     Ok(Outcome::Done)
 }

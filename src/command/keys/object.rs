@@ -82,7 +82,7 @@ static REFCOUNT: Spec = Spec {
 static HELP: Spec = help(Group::Generic, "6.2.0");
 
 fn encoding(cx: &mut Cx<'_>, args: &mut Args<'_>) -> Result<Outcome, Halt> {
-    if cx.has(args.word()?) {
+    if cx.finds(args.word()?) {
         cx.out.bulk(STREAM.as_bytes());
     } else {
         cx.out.null();
@@ -91,7 +91,7 @@ fn encoding(cx: &mut Cx<'_>, args: &mut Args<'_>) -> Result<Outcome, Halt> {
 }
 
 fn freq(cx: &mut Cx<'_>, args: &mut Args<'_>) -> Result<Outcome, Halt> {
-    if cx.has(args.word()?) {
+    if cx.finds(args.word()?) {
         return Err(Refusal::Command(
             "ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please \
              note that when switching between policies at runtime LRU and LFU data will take some \
@@ -106,6 +106,7 @@ fn freq(cx: &mut Cx<'_>, args: &mut Args<'_>) -> Result<Outcome, Halt> {
 fn idletime(cx: &mut Cx<'_>, args: &mut Args<'_>) -> Result<Outcome, Halt> {
     let key = args.word()?;
     let used_at = cx.access.used_at(cx.db, key, cx.now);
+    cx.lookups.note(used_at.is_some());
     match used_at {
         Some(used_at) => {
             let used_at = used_at.max(cx.server.identity.started_ms);
@@ -118,7 +119,7 @@ fn idletime(cx: &mut Cx<'_>, args: &mut Args<'_>) -> Result<Outcome, Halt> {
 }
 
 fn refcount(cx: &mut Cx<'_>, args: &mut Args<'_>) -> Result<Outcome, Halt> {
-    if cx.has(args.word()?) {
+    if cx.finds(args.word()?) {
         cx.out.int(1);
     } else {
         cx.out.null();

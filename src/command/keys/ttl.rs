@@ -64,7 +64,9 @@ pub(crate) static PEXPIRETIME: Spec = Spec {
 /// Replies with what `show` makes of the key's end and of now.
 fn reply(cx: &mut Cx<'_>, args: &mut Args<'_>, show: fn(u64, u64) -> u64) -> Result<Outcome, Halt> {
     let key = args.word()?;
-    let number = match cx.access.expires_at(cx.db, key, cx.now) {
+    let expires_at = cx.access.expires_at(cx.db, key, cx.now);
+    cx.lookups.note(expires_at.is_some());
+    let number = match expires_at {
         None => -2,
         Some(None) => -1,
         Some(Some(at)) => show(at, cx.now).cast_signed(),

@@ -20,7 +20,7 @@ pub(crate) static TYPE: Spec = Spec {
 
 fn run(cx: &mut Cx<'_>, args: &mut Args<'_>) -> Result<Outcome, Halt> {
     let key = args.word()?;
-    let name = if cx.has(key) { STREAM } else { "none" };
+    let name = if cx.finds(key) { STREAM } else { "none" };
     cx.out.simple(name);
     Ok(Outcome::Done)
 }
