@@ -1,8 +1,8 @@
 //! The client matrix: ordinary programs that use a server through ordinary libraries.
 //!
-//! Every program is run as a process of its own with the server's address, empties the server, asserts
-//! what it gets, and says by its exit code whether all was right: redis-py, ioredis and node-redis from
-//! `redis-compat/clients`, and the crate `redis` from [`rust`].
+//! Every program is run as a process of its own with the server's address, empties the server,
+//! asserts what it gets, and says by its exit code whether all was right: redis-py, ioredis and
+//! node-redis from `redis-compat/clients`, and the crate `redis` from [`rust`].
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -34,7 +34,7 @@ pub(crate) struct Options {
     filter: Vec<String>,
 }
 
-/// Runs `clients`. Succeeds when every client does; 1 when one does not, 2 when it could not be run.
+/// Runs `clients`. Succeeds when every client does; 1 when one does not, 2 when there is no server.
 pub(crate) fn run(options: &Options) -> ExitCode {
     if let Some(addr) = options.be_rust {
         return match rust::run(addr) {

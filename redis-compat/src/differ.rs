@@ -1,9 +1,9 @@
 //! Holds the same conversations with Headwater and a real server, and compares what is replied.
 //!
 //! The conversations are the files of `redis-compat/transcripts`; how one is written is in
-//! [`transcript`]. Each is held in RESP2 and in RESP3. Beside them stand three conversations that are
-//! not files: [`table`] compares COMMAND INFO and COMMAND DOCS command by command, [`scan`] walks
-//! through many keys, and [`random`] makes up stream commands from a seed.
+//! [`transcript`]. Each is held in RESP2 and in RESP3. Beside them stand three conversations that
+//! are not files: [`table`] compares COMMAND INFO and COMMAND DOCS command by command, [`scan`]
+//! walks through many keys, and [`random`] makes up stream commands from a seed.
 //!
 //! ```text
 //!  transcript --perform--> server A --> outcomes \
@@ -38,8 +38,8 @@ mod words;
 /// The server that everything is compared with.
 const ORACLE: &str = "redis-8.2";
 /// What `--all` makes up: seeds, each in the protocol that its parity says.
-const SEEDS: std::ops::RangeInclusive<u64> = 1..=6;
-const STEPS: usize = 1_500;
+const SEEDS: std::ops::RangeInclusive<u64> = 1..=8;
+const STEPS: usize = 5_000;
 /// After so many differences in one conversation the rest is most likely their consequence.
 const SHOWN_MAX: usize = 5;
 

@@ -1,4 +1,4 @@
-//! One side of a conversation: says every step of a transcript to one server and notes what it hears.
+//! One side of a conversation: says a transcript's steps to one server and notes what it hears.
 //!
 //! The two servers are spoken to at the same time and independently, each on a thread of its own;
 //! afterwards the notes are compared. Nothing waits by the clock: a parked client is waited for by

@@ -1,9 +1,9 @@
 //! Stream commands made up from a seed, said to both servers in the same order.
 //!
-//! Few keys, groups, consumers and IDs, so that commands meet each other's traces. IDs are explicit,
-//! and idle times are either nearly zero or huge, so that every reply is the same on both servers
-//! whatever the clock says. Every few hundred commands, and at the end, the whole state is compared:
-//! XINFO STREAM FULL, XRANGE, and XPENDING of every group.
+//! Few keys, groups, consumers and IDs, so that commands meet each other's traces. IDs are
+//! explicit, and idle times are either nearly zero or huge, so that every reply is the same on both
+//! servers whatever the clock says. Every few hundred commands, and at the end, the whole state is
+//! compared: XINFO STREAM FULL, XRANGE, and XPENDING of every group.
 //!
 //! The same seed makes the same commands. An even seed speaks RESP2, an odd one RESP3.
 

@@ -1,5 +1,5 @@
-//! Whole walks with SCAN. Every server has an order and cursors of its own, so no transcript can hold
-//! such a conversation; what two servers must agree about is which keys a whole walk finds.
+//! Whole walks with SCAN. Every server has an order and cursors of its own, so no transcript can
+//! hold such a conversation; what two servers must agree about is which keys a whole walk finds.
 
 use std::collections::BTreeSet;
 use std::io;

@@ -9,8 +9,9 @@
 //!  xgroup|create.acl             @slow @stream @write
 //! ```
 //!
-//! A list whose order means nothing (flags, ACL categories) is one sorted fact. Not compared, because
-//! they are prose and every project writes its own: summaries, complexities, histories, notes.
+//! A list whose order means nothing (flags, ACL categories) is one sorted fact. Not compared,
+//! because they are prose and every project writes its own: summaries, complexities, histories,
+//! notes.
 //! Commands, subcommands and options that only the real server has are not compared either; a
 //! command that is missing is found by the conversation about it.
 

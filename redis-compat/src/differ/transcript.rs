@@ -4,8 +4,8 @@
 //! ```text
 //!  # Documentation: what this conversation is about. Anywhere; for readers only.
 //!  > XADD s 1-1 field value           say it on the connection `main`, and hear the reply
-//!  @ann> XLEN s                       the same on a connection of its own, opened at its first word
-//!  @ann>> XREAD BLOCK 0 STREAMS s $   say it, and go on as soon as the server has parked the client
+//!  @ann> XLEN s                       the same on another connection, opened at its first word
+//!  @ann>> XREAD BLOCK 0 STREAMS s $   say it, and go on when the server has parked the client
 //!  @ann<                              hear the next reply
 //!  @ann< took 200..400                ... which must come 200 to 400 ms after the words
 //!  @ann>| CLIENT REPLY OFF            say it, and hear nothing
@@ -23,7 +23,7 @@
 //!  !mask idle [0][*][1]               compare only the types of these: named fields, or places
 //!  !about 50 idle                     these may differ by so much
 //!  !only role ~run_id                 of a map or an INFO text, compare these fields; with ~ only
-//!                                     whether they are there; db0.keys is keys in db0:keys=1,expires=0
+//!                                     whether they are there; db0.keys is keys of db0:keys=1
 //!  !sorted                            the order of the elements is free
 //!  !differs WHY                       do not compare: the difference is meant
 //!

@@ -6,8 +6,8 @@
 //!  XADD s {i}-0 field{i%3} {x:i*7%50}             in a !repeat block: i = 1, 2, 3, ...
 //! ```
 //!
-//! Within braces an expression is a number or `i`, followed by any count of `+ - * / %` and a number
-//! or `i`, worked out from left to right. `{x:EXPRESSION}` is that many times the letter x.
+//! Within braces an expression is a number or `i`, followed by any count of `+ - * / %` and a
+//! number or `i`, worked out from left to right. `{x:EXPRESSION}` is that many times the letter x.
 
 use std::fmt;
 
