@@ -229,7 +229,7 @@ impl Connection {
         }
         std::future::poll_fn(|cx| log.poll_committed(lsn, cx))
             .await
-            .map_err(|_| End::LogFailed)
+            .map_err(|_poisoned| End::LogFailed)
     }
 
     /// Sends all replies.
@@ -391,11 +391,11 @@ impl Connection {
         self.server.waiters.leave(&self.server, &ticket);
         let answer = ticket.time_up();
         ended?;
-        self.answer(answer);
+        self.answer(&answer);
         Ok(())
     }
 
-    fn answer(&mut self, answer: Answer) {
+    fn answer(&mut self, answer: &Answer) {
         self.server
             .stats
             .waited(&self.session, answer.refusal.as_ref());

@@ -28,7 +28,6 @@ pub(crate) enum Refusal {
         command: &'static str,
     },
     InvalidId,
-    Loading,
     MaxClients,
     NestedMulti,
     NoAuth,
@@ -50,7 +49,6 @@ pub(crate) enum Refusal {
     Protected,
     Protocol(ProtocolError),
     SameObject,
-    ShuttingDown,
     Syntax,
     UnblockedByClient,
     /// A container's known subcommand with words it does not take.
@@ -122,7 +120,6 @@ impl fmt::Display for Refusal {
                 return write!(f, "ERR invalid expire time in '{command}' command");
             }
             Self::InvalidId => "ERR Invalid stream ID specified as stream command argument",
-            Self::Loading => "LOADING Redis is loading the dataset in memory",
             Self::MaxClients => "ERR max number of clients reached",
             Self::NestedMulti => "ERR MULTI calls can not be nested",
             Self::NoAuth => "NOAUTH Authentication required.",
@@ -154,7 +151,6 @@ impl fmt::Display for Refusal {
             }
             Self::Protocol(error) => return write!(f, "ERR {error}"),
             Self::SameObject => "ERR source and destination objects are the same",
-            Self::ShuttingDown => "ERR Server is shutting down",
             Self::Syntax => "ERR syntax error",
             Self::UnblockedByClient => "UNBLOCKED client unblocked via CLIENT UNBLOCK",
             Self::UnknownCommand { name, args } => {

@@ -119,6 +119,11 @@ impl<'a> Writer<'a> {
         self.out.extend_from_slice(b"\r\n");
     }
 
+    /// An integer that says how many.
+    pub fn count(&mut self, count: usize) {
+        self.int(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
     /// A string of any bytes.
     pub fn bulk(&mut self, bytes: &[u8]) {
         push_bulk(self.out, bytes);

@@ -5,10 +5,12 @@ use crate::refusal::Refusal;
 use crate::server::Server;
 use crate::session::Session;
 
+/// Something that can refuse.
+type Gate = fn(&Server, &Session, &Command) -> Result<(), Refusal>;
+
 /// Redis' order (`processCommand`). Whether the disk takes changes is asked by each append: a full
 /// one still takes what frees room.
-const GATES: &[fn(&Server, &Session, &Command) -> Result<(), Refusal>] =
-    &[authenticated, allowed_in_multi];
+const GATES: &[Gate] = &[authenticated, allowed_in_multi];
 
 /// Asks every gate; the first refusal counts.
 pub(crate) fn check(server: &Server, session: &Session, command: &Command) -> Result<(), Refusal> {

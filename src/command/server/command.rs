@@ -141,12 +141,8 @@ static LIST: Spec = Spec {
 };
 
 fn count(cx: &mut Cx<'_>, _: &mut Args<'_>) -> Result<Outcome, Halt> {
-    cx.out.int(count_of(TABLE.top_level().count()));
+    cx.out.count(TABLE.top_level().count());
     Ok(Outcome::Done)
-}
-
-fn count_of(count: usize) -> i64 {
-    i64::try_from(count).expect("the table is short")
 }
 
 fn getkeys(cx: &mut Cx<'_>, args: &mut Args<'_>) -> Result<Outcome, Halt> {

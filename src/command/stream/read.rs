@@ -27,8 +27,11 @@ pub(super) struct ReadOptions<'a> {
     pub(super) no_ack: bool,
     /// Group and consumer.
     pub(super) group: Option<(&'a [u8], &'a [u8])>,
-    pub(super) streams: Vec<(&'a [u8], &'a [u8])>,
+    pub(super) streams: KeysAndIds<'a>,
 }
+
+/// Each key with the word that says from where on it is read.
+type KeysAndIds<'a> = Vec<(&'a [u8], &'a [u8])>;
 
 /// Which of the two commands is read: the name, what an ID may be, and whether groups are allowed.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -75,9 +78,9 @@ fn only_with_groups(reader: Reader, option: &str) -> Result<(), Refusal> {
 }
 
 /// The keys and, behind all of them, the ID for each.
-fn streams<'a>(args: &mut Args<'a>, reader: Reader) -> Result<Vec<(&'a [u8], &'a [u8])>, Refusal> {
+fn streams<'a>(args: &mut Args<'a>, reader: Reader) -> Result<KeysAndIds<'a>, Refusal> {
     let words: Vec<&[u8]> = args.rest().collect();
-    if words.len() % 2 != 0 {
+    if !words.len().is_multiple_of(2) {
         return Err(Refusal::Command(match reader {
             Reader::Plain => {
                 "ERR Unbalanced 'xread' list of streams: for each stream key an ID, '+', or '$' \

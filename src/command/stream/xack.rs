@@ -47,6 +47,6 @@ fn run(cx: &mut Cx<'_>, args: &mut Args<'_>) -> Result<Outcome, Halt> {
         }
         _ => 0,
     };
-    cx.out.int(acknowledged as i64);
+    cx.out.count(acknowledged);
     Ok(Outcome::Done)
 }

@@ -57,7 +57,7 @@ fn run(cx: &mut Cx<'_>, args: &mut Args<'_>) -> Result<Outcome, Halt> {
     };
     let trim = trim.resolve(cx, None)?;
     let words = args.left();
-    if words == 0 || words % 2 != 0 {
+    if words == 0 || !words.is_multiple_of(2) {
         return Err(Refusal::WrongArity {
             command: "xadd".into(),
         }

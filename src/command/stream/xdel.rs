@@ -36,6 +36,6 @@ fn run(cx: &mut Cx<'_>, args: &mut Args<'_>) -> Result<Outcome, Halt> {
         }
         None => 0,
     };
-    cx.out.int(deleted as i64);
+    cx.out.count(deleted);
     Ok(Outcome::Done)
 }

@@ -122,7 +122,7 @@ fn groups(cx: &mut Cx<'_>, args: &mut Args<'_>) -> Result<Outcome, Halt> {
         out.bulk(b"name");
         out.bulk(name);
         out.bulk(b"consumers");
-        out.int(group.consumers().len() as i64);
+        out.count(group.consumers().len());
         out.bulk(b"pending");
         out.int(group.pending().len().cast_signed());
         out.bulk(b"last-delivered-id");
@@ -166,7 +166,7 @@ fn stream(cx: &mut Cx<'_>, args: &mut Args<'_>) -> Result<Outcome, Halt> {
     match full {
         None => {
             out.bulk(b"groups");
-            out.int(stream.groups_len() as i64);
+            out.count(stream.groups_len());
             let ends = [
                 (&b"first-entry"[..], stream.first_entry()),
                 (&b"last-entry"[..], stream.last_entry()),
@@ -220,13 +220,13 @@ fn unknown_option(args: &Args<'_>) -> Refusal {
 
 fn write_counters(out: &mut Writer<'_>, stream: &Stream) {
     // The shape of Redis' tree: its nodes hold what ours do, below one root.
-    let nodes = stream.nodes() as i64;
+    let nodes = stream.nodes();
     out.bulk(b"length");
     out.int(stream.len().cast_signed());
     out.bulk(b"radix-tree-keys");
-    out.int(nodes);
+    out.count(nodes);
     out.bulk(b"radix-tree-nodes");
-    out.int(nodes + 1);
+    out.count(nodes + 1);
     out.bulk(b"last-generated-id");
     write_id(out, stream.last_id());
     out.bulk(b"max-deleted-entry-id");

@@ -9,7 +9,7 @@
 
 use std::sync::Arc;
 
-use headwater_store::{Change, Entry, StreamId};
+use headwater_store::{Change, Consumer, Entry, StreamId};
 
 use crate::command::stream::claim::note_seen;
 use crate::command::stream::read::{BLOCK, COUNT, ReadOptions, Reader, STREAMS};
@@ -216,7 +216,7 @@ impl<B: AsRef<[u8]>> Reads<B> {
         let (name, consumer, at) = (self.group.as_ref(), self.consumer.as_ref(), data.now);
         let mut stream = data.stream(key).ok_or_else(|| no_group(key, name))?;
         let group = stream.group(name).ok_or_else(|| no_group(key, name))?;
-        let Some(number) = group.consumer(consumer).map(|consumer| consumer.number()) else {
+        let Some(number) = group.consumer(consumer).map(Consumer::number) else {
             stream.commit(&[Change::ConsumerCreated {
                 group: name,
                 consumer,
