@@ -6,7 +6,7 @@
 //! * A pending entry that was deleted from the stream leaves the pending list and is left out.
 //! * JUSTID returns IDs and does not count a delivery. FORCE makes entries pending that were not.
 
-use foldhash::HashSet;
+use foldhash::HashMap;
 use headwater_store::{Claim, StreamId};
 
 use crate::command::stream::claim::{Claimer, Found};
@@ -72,27 +72,23 @@ fn run(cx: &mut Cx<'_>, args: &mut Args<'_>) -> Result<Outcome, Halt> {
         return Err(Refusal::no_group(key, name).into());
     };
     let mut found = Found::default();
-    let mut seen: HashSet<StreamId> = HashSet::default();
+    // One ID after the other: an ID that is named again is found as it was left.
+    let mut claimed: HashMap<StreamId, u64> = HashMap::default();
     for id in ids {
         let pending = group.pending().get(id);
         let Some(entry) = stream.get(id) else {
-            if pending.is_some() && seen.insert(id) {
-                found.gone.push(id);
-            }
+            found.gone.extend(pending.map(|pending| pending.id));
             continue;
         };
-        let again = !seen.insert(id);
-        let before = match pending {
-            // Named twice: it is this consumer's by now, with no idle time.
-            Some(pending) if again => {
-                if idle_min > 0 {
-                    continue;
-                }
-                found.count_of(id).unwrap_or(pending.deliveries)
-            }
-            Some(pending) if now.saturating_sub(pending.delivered_at) < idle_min => continue,
-            Some(pending) => pending.deliveries,
-            None if options.force => found.count_of(id).unwrap_or(1),
+        let known = match (claimed.get(&id), pending) {
+            (Some(&deliveries), _) => Some((options.delivered_at, deliveries)),
+            (None, Some(pending)) => Some((pending.delivered_at, pending.deliveries)),
+            (None, None) => None,
+        };
+        let before = match known {
+            Some((delivered_at, _)) if now.saturating_sub(delivered_at) < idle_min => continue,
+            Some((_, deliveries)) => deliveries,
+            None if options.force => 1,
             None => continue,
         };
         let deliveries = match options.deliveries {
@@ -100,9 +96,12 @@ fn run(cx: &mut Cx<'_>, args: &mut Args<'_>) -> Result<Outcome, Halt> {
             None if options.just_ids => before,
             None => before.saturating_add(1).min(i64::MAX as u64),
         };
+        claimed.insert(id, deliveries);
         found.claims.push(Claim { id, deliveries });
         found.entries.push(entry);
     }
+    found.gone.sort_unstable();
+    found.gone.dedup();
     let claimer = Claimer {
         group: name,
         consumer,
@@ -120,17 +119,6 @@ fn run(cx: &mut Cx<'_>, args: &mut Args<'_>) -> Result<Outcome, Halt> {
 pub(super) fn min_idle(args: &mut Args<'_>, text: &'static str) -> Result<u64, Refusal> {
     let idle = args.int().map_err(|_not_a_number| Refusal::Command(text))?;
     Ok(u64::try_from(idle).unwrap_or(0))
-}
-
-impl Found {
-    /// What an ID that was named before counts by now.
-    fn count_of(&self, id: StreamId) -> Option<u64> {
-        self.claims
-            .iter()
-            .rev()
-            .find(|claim| claim.id == id)
-            .map(|claim| claim.deliveries)
-    }
 }
 
 impl Options {
