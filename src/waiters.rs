@@ -15,6 +15,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use foldhash::{HashMap, HashSet};
 use headwater_resp::{Protocol, Writer};
@@ -52,6 +53,8 @@ pub(crate) struct Ticket {
     db: u8,
     keys: Vec<Arc<[u8]>>,
     group: Option<Box<[u8]>>,
+    /// Whether it stands in its lines; changed while they are locked.
+    in_line: AtomicBool,
     protocol: Protocol,
     state: Mutex<State>,
     called: Notify,
@@ -80,6 +83,13 @@ pub(crate) enum Unblock {
 }
 
 impl Ticket {
+    fn place(&self, key: &Arc<[u8]>) -> Place {
+        Place {
+            db: self.db,
+            key: Arc::clone(key),
+        }
+    }
+
     /// Returns when the ticket has an answer.
     ///
     /// # Cancel safety
@@ -209,25 +219,15 @@ impl Waiters {
             db,
             keys: park.keys,
             group: park.group,
+            in_line: AtomicBool::new(false),
             protocol,
             state: Mutex::new(State::Waiting(park.again, park.at_last)),
             called: Notify::new(),
         });
         if !ticket.keys.is_empty() {
             let mut lines = self.lines.lock();
-            lines.tickets += 1;
+            lines.enter(&ticket);
             server.store.watch_keys(true);
-            for key in &ticket.keys {
-                let place = Place {
-                    db,
-                    key: Arc::clone(key),
-                };
-                lines
-                    .by_key
-                    .entry(place)
-                    .or_default()
-                    .push_back(Arc::clone(&ticket));
-            }
         }
         if ticket.run(server, now) {
             self.leave(server, &ticket);
@@ -245,23 +245,7 @@ impl Waiters {
     /// Takes a ticket out of its lines; once is enough, and more does no harm.
     pub(crate) fn leave(&self, server: &Server, ticket: &Arc<Ticket>) {
         let mut lines = self.lines.lock();
-        let mut was_there = false;
-        for key in &ticket.keys {
-            let place = Place {
-                db: ticket.db,
-                key: Arc::clone(key),
-            };
-            let Some(line) = lines.by_key.get_mut(&place) else {
-                continue;
-            };
-            let before = line.len();
-            line.retain(|other| !Arc::ptr_eq(other, ticket));
-            was_there |= line.len() < before;
-            if line.is_empty() {
-                lines.by_key.remove(&place);
-            }
-        }
-        lines.tickets -= usize::from(was_there);
+        lines.leave(std::slice::from_ref(ticket));
         server.store.watch_keys(lines.tickets > 0);
     }
 
@@ -278,16 +262,22 @@ impl Waiters {
             };
             // Once a reader of a group finds nothing, neither do those behind it.
             let mut nothing_for: HashSet<&[u8]> = HashSet::default();
+            let mut served = Vec::new();
             for ticket in &line {
                 let group = ticket.group.as_deref();
                 if group.is_some_and(|group| nothing_for.contains(group)) {
                     continue;
                 }
                 if ticket.run(server, now) {
-                    self.leave(server, ticket);
+                    served.push(Arc::clone(ticket));
                 } else if let Some(group) = group {
                     nothing_for.insert(group);
                 }
+            }
+            if !served.is_empty() {
+                let mut lines = self.lines.lock();
+                lines.leave(&served);
+                server.store.watch_keys(lines.tickets > 0);
             }
         }
     }
@@ -301,5 +291,36 @@ impl Waiters {
             .filter(|line| line.iter().any(|ticket| ticket.group.is_some()))
             .count();
         (lines.by_key.len(), of_groups)
+    }
+}
+
+impl Lines {
+    /// Puts a ticket at the end of the lines of its keys.
+    fn enter(&mut self, ticket: &Arc<Ticket>) {
+        self.tickets += 1;
+        ticket.in_line.store(true, Ordering::Relaxed);
+        for key in &ticket.keys {
+            let line = self.by_key.entry(ticket.place(key)).or_default();
+            line.push_back(Arc::clone(ticket));
+        }
+    }
+
+    /// Takes tickets out of their lines, each line once. Those that stand in none do not matter.
+    fn leave(&mut self, tickets: &[Arc<Ticket>]) {
+        let mut places: HashSet<Place> = HashSet::default();
+        for ticket in tickets {
+            if ticket.in_line.swap(false, Ordering::Relaxed) {
+                self.tickets -= 1;
+                places.extend(ticket.keys.iter().map(|key| ticket.place(key)));
+            }
+        }
+        for place in places {
+            if let Some(line) = self.by_key.get_mut(&place) {
+                line.retain(|ticket| ticket.in_line.load(Ordering::Relaxed));
+                if line.is_empty() {
+                    self.by_key.remove(&place);
+                }
+            }
+        }
     }
 }
