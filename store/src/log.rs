@@ -535,7 +535,7 @@ impl Log {
                 Ok(())
             }
             Err(fault) if fault.is_shortage() => {
-                tail.exhausted = true;
+                note_exhausted(tail, &fault);
                 self.background.request_spare();
                 Err(full(tail.room()))
             }
@@ -562,14 +562,14 @@ impl Log {
         let mut tail = self.tail.lock();
         match made {
             Ok(spare) => {
-                tail.exhausted = false;
+                if std::mem::replace(&mut tail.exhausted, false) {
+                    tracing::info!("there is room for the log again");
+                }
                 tail.add_spare(spare);
                 SpareMade::One
             }
             Err(fault) => {
-                if !std::mem::replace(&mut tail.exhausted, true) {
-                    tracing::warn!(%fault, "no segment could be made ahead");
-                }
+                note_exhausted(&mut tail, &fault);
                 SpareMade::Refused
             }
         }
@@ -587,6 +587,17 @@ impl Log {
             fault,
             durable: self.marks.durable(),
         })
+    }
+}
+
+/// Notes, and says once, that no more space can be allocated.
+fn note_exhausted(tail: &mut Tail, fault: &DiskError) {
+    if !std::mem::replace(&mut tail.exhausted, true) {
+        tracing::warn!(
+            %fault,
+            room = tail.room(),
+            "no segment can be made ahead: what grows the data is refused once the room is used up"
+        );
     }
 }
 
