@@ -488,7 +488,7 @@ impl<I: Iterator<Item = StreamId>> Iterator for Counted<I> {
     }
 }
 
-/// For [`State::dump`](super::State::dump).
+/// For the dump of the whole state.
 impl Stream {
     pub(super) fn dump(&self, out: &mut String) {
         self.try_dump(out).expect("a string can be written to");
