@@ -6,8 +6,9 @@
 //! simulated disks of `store`.
 //!
 //! The records are of all sizes and the segments small, so that kills also meet the end of a
-//! segment; and the consumers are greedy, so that entries change hands all the time. What is checked, and how, is told in `job`. `HEADWATER_BUDGET=10` kills ten times as
-//! often; `HEADWATER_SEED=7` runs one case again.
+//! segment; and the consumers are greedy, so that entries change hands all the time.
+//! What is checked, and how, is told in `job`. `HEADWATER_BUDGET=10` kills ten times as often;
+//! `HEADWATER_SEED=7` runs one case again.
 
 #![expect(clippy::unwrap_used, reason = "the helpers of tests are tests, too")]
 #![expect(clippy::print_stdout, reason = "a random test says its seed")]

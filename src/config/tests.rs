@@ -1,3 +1,5 @@
+//! The table, the grammar of files and command lines, and `CONFIG`, case by case.
+
 use std::ffi::OsString;
 use std::path::Path;
 

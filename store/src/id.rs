@@ -62,8 +62,8 @@ impl StreamId {
 
     /// Reads `ms-seq`, or `ms` alone, which stands for `ms-missing_seq`.
     ///
-    /// Each part is a number as [`parse_part`](Self::parse_part) reads it. `-`, `+`, `$`, `(...` and
-    /// `ms-*` are words of single commands and are not IDs here.
+    /// Each part is a number as [`parse_part`](Self::parse_part) reads it. `-`, `+`, `$`, `(...`
+    /// and `ms-*` are words of single commands and are not IDs here.
     #[must_use]
     pub fn parse(text: &[u8], missing_seq: u64) -> Option<Self> {
         if text.len() > Self::TEXT_MAX {

@@ -1,8 +1,8 @@
 //! What the log says: facts about streams and about the keyspace, in the past tense.
 //!
 //! A record carries a result, never a request: `*`, `~`, `$` and the clock are resolved before it
-//! is written, so that a live command, a restart and a replica do the same thing with it. Records of
-//! a stream name it by number; only records of the keyspace name keys.
+//! is written, so that a live command, a restart and a replica do the same thing with it. Records
+//! of a stream name it by number; only records of the keyspace name keys.
 //!
 //! ```text
 //!  record  = tag (1 byte) and its parts, in this order:
@@ -33,7 +33,8 @@
 //!  group consumer key   length, bytes
 //!  id                   ms, seq
 //!  ids                  count, then for each: the zigzag distance of ms from the one before (0-0
-//!                       before the first), then seq, or if ms is the same the zigzag distance of seq
+//!                       before the first), then seq, or if ms is the same the zigzag distance of
+//!                       seq
 //!  claims               ids, each followed by its deliveries
 //!  db a b pending       1 byte; pending is 0 or 1
 //!  optional             0, or 1 and the value

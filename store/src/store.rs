@@ -15,8 +15,8 @@
 //!
 //! # Invariants
 //!
-//! * Locks are taken in this order: world < stream < tail of the log. No one who holds one waits for
-//!   the disk or for a client.
+//! * Locks are taken in this order: world < stream < tail of the log. No one who holds one waits
+//!   for the disk or for a client.
 //! * A change is in the log before it is in the state, in the same order; a change that the log
 //!   refused has not happened.
 //! * Opening a log twice gives equal states ([`Store::dump`]).

@@ -398,7 +398,7 @@ impl Books {
         let count = |what: &dyn Fn(&Line) -> bool| self.lines.iter().filter(|l| what(l)).count();
         let example = self.lines.iter().position(|line| line.acked.is_none());
         format!(
-            "{} records not added, {} not delivered, {} not acknowledged, such as record {example:?}",
+            "{} records not added, {} not delivered, {} not acknowledged, such as {example:?}",
             count(&|line| !line.added),
             count(&|line| line.delivered.is_none()),
             count(&|line| line.acked.is_none()),

@@ -1,7 +1,8 @@
 //! `TTL key`, `PTTL key`, `EXPIRETIME key`, `PEXPIRETIME key`: when a key expires, as the time that
 //! is left or as a point in time, in seconds or milliseconds.
 //!
-//! -1 is a key that does not expire, -2 a key that is not there. Seconds are rounded to the nearest.
+//! -1 is a key that does not expire, -2 a key that is not there. Seconds are rounded to the
+//! nearest.
 
 use crate::command::{Access, Arg, Args, Body, Cx, Group, Halt, KeyUse, Outcome, Spec, Traits};
 

@@ -1,3 +1,5 @@
+//! The format as it is drawn, and that every record comes back from its bytes.
+
 use proptest::collection::vec;
 use proptest::prelude::*;
 

@@ -1,8 +1,8 @@
 //! Whether changes can happen, asked before they are written.
 //!
-//! [`Stream::apply`](super::Stream::apply) stops at an impossible change, at every start anew if the
-//! change is in the log. So a command that decides one by mistake must be stopped before. A commit is
-//! a few changes, mostly one; each is looked at with those before it in mind.
+//! [`Stream::apply`](super::Stream::apply) stops at an impossible change, at every start anew if
+//! the change is in the log. So a command that decides one by mistake must be stopped before. A
+//! commit is a few changes, mostly one; each is looked at with those before it in mind.
 
 use super::impossible::{
     BELOW_LAST, BELOW_TOP, CONSUMER_EXISTS, GROUP_EXISTS, JOINS_NOTHING, MISCOUNTED, NO_CONSUMER,
@@ -15,8 +15,8 @@ use crate::record::Change;
 impl Stream {
     /// Says what is wrong with the first of `changes` that cannot happen after those before it.
     ///
-    /// Not everything that `apply` would find: what entries there are after others have been removed
-    /// in the same commit is not worked out.
+    /// Not everything that `apply` would find: what entries there are after others have been
+    /// removed in the same commit is not worked out.
     pub(crate) fn check(&self, changes: &[Change<'_>]) -> Result<(), &'static str> {
         changes
             .iter()

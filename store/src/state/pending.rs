@@ -5,9 +5,9 @@
 //! ```
 //!
 //! Deliveries append at the end, and acknowledgements mostly come near the front: both touch one
-//! chunk and move nothing. Elsewhere an entry is found by binary search over the chunks, then within
-//! one, and at most half a chunk moves. Each chunk keeps a set of the consumers that may have
-//! entries in it, so that walking the entries of one consumer skips the chunks of others.
+//! chunk and move nothing. Elsewhere an entry is found by binary search over the chunks, then
+//! within one, and at most half a chunk moves. Each chunk keeps a set of the consumers that may
+//! have entries in it, so that walking the entries of one consumer skips the chunks of others.
 //!
 //! # Invariants
 //!
@@ -367,7 +367,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_is_a_sorted_map(steps in vec(step(), 1..60), low in 0..3000_u64, high in 0..3000_u64) {
+        fn it_is_a_sorted_map(
+            steps in vec(step(), 1..60),
+            low in 0..3000_u64,
+            high in 0..3000_u64,
+        ) {
             let mut pending = Pending::default();
             let mut model = BTreeMap::new();
             for step in steps {
@@ -404,7 +408,8 @@ mod tests {
             }
             prop_assert_eq!(pending.last(), model.values().next_back().copied());
             let ids = StreamId::new(low, 0)..=StreamId::new(high, 0);
-            let expected: Vec<_> = model.values().filter(|e| ids.contains(&e.id)).copied().collect();
+            let expected = model.values().filter(|entry| ids.contains(&entry.id));
+            let expected: Vec<_> = expected.copied().collect();
             prop_assert_eq!(pending.range(ids.clone()).collect::<Vec<_>>(), expected.clone());
             let backwards: Vec<_> = pending.range(ids.clone()).rev().collect();
             prop_assert_eq!(backwards, expected.into_iter().rev().collect::<Vec<_>>());

@@ -1,8 +1,8 @@
 //! One stream: what is known about it, what may be decided from that, and how it changes.
 //!
 //! Decisions (`next_id`, `place`, `trim_point`, ...) only read. [`Stream::apply`] is the one way to
-//! change a stream, for live commands and for replay alike. It cannot fail: whoever decided a change
-//! has checked it.
+//! change a stream, for live commands and for replay alike. It cannot fail: whoever decided a
+//! change has checked it.
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};

@@ -209,8 +209,8 @@ impl<'s> Access<'s> {
         }
     }
 
-    /// Appends records as one batch, or to the batch that is open; says where each of them went, and
-    /// where the last ends.
+    /// Appends records as one batch, or to the batch that is open; says where each of them went,
+    /// and where the last ends.
     fn append<'r>(
         &self,
         records: &(impl Iterator<Item = Record<'r>> + Clone),

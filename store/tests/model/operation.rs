@@ -834,7 +834,9 @@ pub(crate) fn operation() -> impl Strategy<Value = Operation> {
         5 => (key(), by(), any::<bool>())
             .prop_map(|(key, by, approximate)| Operation::Trim { key, by, approximate }),
         6 => (key(), group(), id(), read())
-            .prop_map(|(key, group, after, read)| Operation::CreateGroup { key, group, after, read }),
+            .prop_map(|(key, group, after, read)| {
+                Operation::CreateGroup { key, group, after, read }
+            }),
         2 => (key(), group(), id(), read())
             .prop_map(|(key, group, at, read)| Operation::PositionGroup { key, group, at, read }),
         1 => (key(), group()).prop_map(|(key, group)| Operation::DestroyGroup { key, group }),
