@@ -15,7 +15,7 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use headwater_resp::{Decoder, Limits, Writer};
 use headwater_store::{Lsn, SyncPolicy};
@@ -371,7 +371,7 @@ impl Connection {
     /// Waits until a command that found nothing has an answer, and takes the answer for output.
     async fn park(&mut self, park: Park) -> Result<(), End> {
         let timeout = (park.timeout_ms > 0).then(|| Duration::from_millis(park.timeout_ms));
-        let deadline = timeout.and_then(|timeout| tokio::time::Instant::now().checked_add(timeout));
+        let deadline = timeout.and_then(|timeout| clock::instant().checked_add(timeout));
         let (db, protocol) = (self.session.db, self.session.protocol);
         let (now, durable) = (clock::unix_ms(), park.durable);
         let ticket = self
@@ -441,9 +441,9 @@ async fn look_when_durable(server: &Arc<Server>, ticket: &Arc<Ticket>, lsn: Opti
 }
 
 /// Returns at the deadline, never without one.
-async fn until(deadline: Option<tokio::time::Instant>) {
+async fn until(deadline: Option<Instant>) {
     match deadline {
-        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
         None => std::future::pending().await,
     }
 }
