@@ -19,6 +19,7 @@ use crate::session::Session;
 
 mod args;
 mod connection;
+mod describe;
 mod facts;
 mod help;
 mod keys;
@@ -28,6 +29,7 @@ mod stream;
 mod transaction;
 
 pub(crate) use args::{Args, parse_int, parse_uint};
+pub(crate) use describe::describe;
 pub(crate) use spec::{Access, Arg, Body, Group, KeyUse, Kind, Spec, Traits};
 pub(crate) use transaction::Queued;
 

@@ -4,6 +4,7 @@ use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use crate::command;
 use crate::config::{self, Config};
 use crate::logging::Logging;
 use crate::server;
@@ -16,6 +17,7 @@ usage: headwater [FILE] [--DIRECTIVE VALUE ...]
 
   FILE                 a configuration file in the manner of redis.conf; - reads standard input
   --DIRECTIVE VALUE    any directive of the file, for example --port 7000 --dir /var/lib/headwater
+  --commands           prints the commands that the server knows, as Markdown
   --directives         prints all directives with their meaning, as Markdown
   --version            prints the version
   --help               prints this
@@ -28,6 +30,7 @@ pub fn main() -> ExitCode {
     let args: Vec<_> = std::env::args_os().skip(1).collect();
     match args.first().and_then(|arg| arg.to_str()) {
         Some("--help" | "-h") => return say(HELP),
+        Some("--commands") => return say(&command::describe()),
         Some("--directives") => return say(&config::describe()),
         Some("--version" | "-v") => {
             return say(&format!("Headwater {}\n", env!("CARGO_PKG_VERSION")));

@@ -12,7 +12,7 @@ use headwater_resp::{Decoder, Limits, encode_request};
 use tokio::runtime::Runtime;
 
 use super::facts::NoKeys;
-use super::{Arg, Body, COMMANDS, Command, Kind, Spec, TABLE, Traits};
+use super::{Arg, Body, COMMANDS, Command, Kind, Spec, TABLE, Traits, describe};
 use crate::clients::Client;
 use crate::execute::{Round, Step};
 use crate::server::Server;
@@ -453,4 +453,22 @@ fn every_spec_of_a_file_is_in_the_table() {
     let forgotten: Vec<_> = names.difference(&known).collect();
     assert!(forgotten.is_empty(), "{forgotten:?}");
     assert!(names.len() > 50, "{names:?}");
+}
+
+#[test]
+fn the_document_names_every_command_once() {
+    let document = describe();
+    for spec in COMMANDS {
+        let name = format!("`{}`", spec.name.to_uppercase());
+        let places = document.matches(&name).count();
+        let as_subcommand = TABLE
+            .all
+            .iter()
+            .filter(|command| command.depth == 2 && command.spec.name == spec.name)
+            .count();
+        assert_eq!(places - as_subcommand, 1, "{name}");
+    }
+    let subcommands = COMMANDS.iter().map(|spec| spec.subcommands().len());
+    let names = document.matches('`').count() / 2;
+    assert_eq!(names, COMMANDS.len() + subcommands.sum::<usize>());
 }

@@ -1,0 +1,40 @@
+//! The table as a document.
+
+use crate::command::{COMMANDS, Group, Spec};
+
+/// Markdown: a table with one row per chapter, and in it the commands with their subcommands.
+pub(crate) fn describe() -> String {
+    let mut text = String::from("| chapter | commands |\n|---|---|\n");
+    for (group, title) in CHAPTERS {
+        let commands: Vec<String> = COMMANDS
+            .iter()
+            .filter(|spec| spec.group == group)
+            .map(|spec| describe_one(spec))
+            .collect();
+        text.push_str(&format!("| {title} | {} |\n", commands.join(", ")));
+    }
+    text
+}
+
+/// In the order in which people ask for them.
+const CHAPTERS: [(Group, &str); 5] = [
+    (Group::Stream, "Streams"),
+    (Group::Generic, "Generic"),
+    (Group::Transactions, "Transactions"),
+    (Group::Connection, "Connections"),
+    (Group::Server, "Server"),
+];
+
+/// The name, and in brackets what may follow it.
+fn describe_one(spec: &Spec) -> String {
+    let subcommands: Vec<String> = spec.subcommands().iter().map(|sub| name(sub)).collect();
+    if subcommands.is_empty() {
+        name(spec)
+    } else {
+        format!("{} ({})", name(spec), subcommands.join(", "))
+    }
+}
+
+fn name(spec: &Spec) -> String {
+    format!("`{}`", spec.name.to_uppercase())
+}
