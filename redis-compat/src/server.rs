@@ -156,7 +156,8 @@ impl Server {
         let log = File::create(dir.path().join("output")).map_err(starting)?;
         let data = dir.path().join("data");
         std::fs::create_dir(&data).map_err(starting)?;
-        let child = Command::new(path)
+        // The server runs in a directory of its own, where a relative path means something else.
+        let child = Command::new(std::path::absolute(path).map_err(starting)?)
             .args([
                 "--port",
                 &port.to_string(),

@@ -88,7 +88,8 @@ impl Peer {
         let version = version_in(&String::from_utf8_lossy(&output.stdout));
         Ok(Self {
             make,
-            program: program.to_owned(),
+            // It runs in a directory of its own, where a relative path means something else.
+            program: std::path::absolute(program)?,
             version,
         })
     }
