@@ -1,0 +1,122 @@
+//! What a command gets: the data, the moment, the session, and a place for its reply.
+
+use std::cell::Cell;
+use std::ops::{Deref, DerefMut};
+
+use headwater_resp::Writer;
+use headwater_store::{Access as StoreAccess, Growth, NodeLimits, StreamMut};
+
+use crate::command::Halt;
+use crate::config;
+use crate::server::Server;
+use crate::session::Session;
+
+/// What a data command works with: the store, the moment, and the place for its reply.
+pub(crate) struct Data<'a> {
+    pub(crate) server: &'a Server,
+    pub(crate) access: StoreAccess<'a>,
+    pub(crate) out: Writer<'a>,
+    /// The moment of the command, in milliseconds since 1970; the same throughout a transaction.
+    pub(crate) now: u64,
+    /// The database that the client has selected.
+    pub(crate) db: u8,
+    pub(crate) lookups: Lookups,
+}
+
+/// How many keys were looked up.
+#[derive(Default)]
+pub(crate) struct Lookups {
+    pub(crate) hits: Cell<u64>,
+    pub(crate) misses: Cell<u64>,
+}
+
+impl Lookups {
+    pub(crate) fn add(&self, other: &Self) {
+        self.hits.update(|hits| hits + other.hits.get());
+        self.misses.update(|misses| misses + other.misses.get());
+    }
+
+    pub(crate) fn note(&self, found: bool) {
+        let counter = if found { &self.hits } else { &self.misses };
+        counter.update(|count| count + 1);
+    }
+}
+
+/// What a command works with: the data and the session that it was sent in.
+pub(crate) struct Cx<'a> {
+    pub(crate) data: Data<'a>,
+    pub(crate) session: &'a mut Session,
+    /// Whether EXEC runs it: it may not wait then.
+    pub(crate) in_exec: bool,
+}
+
+impl<'a> Deref for Cx<'a> {
+    type Target = Data<'a>;
+
+    fn deref(&self) -> &Data<'a> {
+        &self.data
+    }
+}
+
+impl<'a> DerefMut for Cx<'a> {
+    fn deref_mut(&mut self) -> &mut Data<'a> {
+        &mut self.data
+    }
+}
+
+impl Data<'_> {
+    /// The stream at a key of the selected database, if there is one that has not expired. Its
+    /// lock is held until the result is dropped, and one command holds one lock at a time.
+    pub(crate) fn stream(&self, key: &[u8]) -> Option<StreamMut<'_>> {
+        let stream = self.access.stream(self.db, key, self.now);
+        self.lookups.note(stream.is_some());
+        stream
+    }
+
+    /// Whether a reader finds the key in the selected database: [`has`](Self::has), counted.
+    pub(crate) fn finds(&self, key: &[u8]) -> bool {
+        let found = self.has(key);
+        self.lookups.note(found);
+        found
+    }
+
+    /// Whether the selected database has the key.
+    pub(crate) fn has(&self, key: &[u8]) -> bool {
+        self.access.exists(self.db, key, self.now)
+    }
+
+    /// Creates an empty stream at a key that has none, as one batch with all that the command does
+    /// to it afterwards, which takes about `bytes`.
+    ///
+    /// # Errors
+    ///
+    /// Halts a command that does not have the keyspace to itself, and when there is no room.
+    pub(crate) fn create(&mut self, key: &[u8], bytes: usize) -> Result<(), Halt> {
+        /// More than the records have besides names and fields.
+        const RECORDS: usize = 512;
+        self.alone()?;
+        let bytes = (key.len() + bytes + RECORDS) as u64;
+        // The batch ends with the access, or with the transaction that it is part of.
+        self.access.begin_batch(Growth::Adds, bytes)?;
+        self.access.create(self.db, key, self.now)?;
+        Ok(())
+    }
+
+    /// Halts a command that does not have the keyspace to itself.
+    pub(crate) fn alone(&self) -> Result<(), Halt> {
+        if self.access.is_alone() {
+            Ok(())
+        } else {
+            Err(Halt::Alone)
+        }
+    }
+
+    /// When an entry starts a new node of its stream.
+    pub(crate) fn node_limits(&self) -> NodeLimits {
+        let config = &self.server.config;
+        NodeLimits {
+            bytes: u64::try_from(config.int(config::STREAM_NODE_MAX_BYTES)).unwrap_or(0),
+            entries: u64::try_from(config.int(config::STREAM_NODE_MAX_ENTRIES)).unwrap_or(0),
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! What a command gives: how it ended, and how it goes on if it waits.
+
+use std::sync::Arc;
+
+use headwater_resp::Writer;
+use headwater_store::{AppendError, Lsn};
+
+use crate::command::Data;
+use crate::refusal::Refusal;
+
+/// How a command ended that was not refused.
+pub(crate) enum Outcome {
+    /// The reply is written.
+    Done,
+    /// Nothing to say yet.
+    Park(Park),
+}
+
+/// A command that waits.
+pub(crate) struct Park {
+    /// What to wait for, each once.
+    pub(crate) keys: Vec<Arc<[u8]>>,
+    /// The consumer group in whose name it reads. A key's new entry serves one reader of a group.
+    pub(crate) group: Option<Box<[u8]>>,
+    /// How long, in milliseconds; zero is for ever.
+    pub(crate) timeout_ms: u64,
+    /// The command with everything resolved that is resolved once. Runs again after each change.
+    pub(crate) again: Again,
+    /// Runs again, too, once everything below is durable.
+    pub(crate) durable: Option<Lsn>,
+    /// What to say when the time is up.
+    pub(crate) at_last: AtLast,
+}
+
+impl Park {
+    /// Waits for keys, and has a null array at last.
+    pub(crate) fn for_keys(
+        keys: Vec<Arc<[u8]>>,
+        group: Option<Box<[u8]>>,
+        timeout_ms: u64,
+        again: Again,
+    ) -> Self {
+        Self {
+            keys,
+            group,
+            timeout_ms,
+            again,
+            durable: None,
+            at_last: Box::new(nothing),
+        }
+    }
+
+    /// Waits for no key.
+    pub(crate) fn idle(
+        timeout_ms: u64,
+        again: impl FnMut(&mut Data<'_>) -> Result<Served, Halt> + Send + 'static,
+    ) -> Self {
+        Self::for_keys(Vec::new(), None, timeout_ms, Box::new(again))
+    }
+
+    pub(crate) fn until_durable(self, lsn: Lsn) -> Self {
+        Self {
+            durable: Some(lsn),
+            ..self
+        }
+    }
+
+    pub(crate) fn or_at_last(self, at_last: impl FnOnce(&mut Writer<'_>) + Send + 'static) -> Self {
+        Self {
+            at_last: Box::new(at_last),
+            ..self
+        }
+    }
+}
+
+/// What somebody who waited for a key in vain is told.
+fn nothing(out: &mut Writer<'_>) {
+    out.null_array();
+}
+
+/// Writes the reply of a command whose time is up.
+pub(crate) type AtLast = Box<dyn FnOnce(&mut Writer<'_>) + Send>;
+
+/// Looks again whether there is something to say.
+pub(crate) type Again = Box<dyn FnMut(&mut Data<'_>) -> Result<Served, Halt> + Send>;
+
+/// Whether a command that waits has found something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Served {
+    /// The reply is written.
+    Yes,
+    NotYet,
+}
+
+/// Why a command stopped early.
+#[derive(Debug)]
+pub(crate) enum Halt {
+    /// It changes the keyspace, which it had to itself only in part. Nothing has happened; it runs
+    /// again alone.
+    Alone,
+    Refused(Refusal),
+}
+
+impl From<Refusal> for Halt {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+impl From<AppendError> for Halt {
+    fn from(fault: AppendError) -> Self {
+        Self::Refused(fault.into())
+    }
+}
