@@ -18,7 +18,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use headwater_resp::{Decoder, Limits, Writer};
-use headwater_store::{Lsn, SyncPolicy};
+use headwater_store::Lsn;
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 
@@ -210,26 +210,8 @@ impl Connection {
 
     /// Returns when the log holds everything that the replies depend on.
     async fn committed(&self) -> Result<(), End> {
-        let lsn = self.session.depends_on;
-        let log = self.server.store.log();
-        if log.committed() >= lsn {
-            return Ok(());
-        }
-        // Let everybody who is ready execute first: one write, or one sync, then serves all.
-        tokio::task::yield_now().await;
-        if log.committed() >= lsn {
-            return Ok(());
-        }
-        match log.policy() {
-            SyncPolicy::Always => log.request_sync(),
-            SyncPolicy::EverySec | SyncPolicy::No => {
-                // The first one here writes for all.
-                log.try_write().map_err(|_poisoned| End::LogFailed)?;
-            }
-        }
-        std::future::poll_fn(|cx| log.poll_committed(lsn, cx))
-            .await
-            .map_err(|_poisoned| End::LogFailed)
+        let reached = self.server.commits.reached(self.session.depends_on).await;
+        reached.map_err(|_poisoned| End::LogFailed)
     }
 
     /// Sends all replies.

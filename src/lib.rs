@@ -17,6 +17,7 @@ mod chance;
 mod clients;
 mod clock;
 mod command;
+mod commits;
 mod config;
 mod connection;
 mod execute;

@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use crate::chance::{self, Chance};
 use crate::clients::Clients;
 use crate::clock;
+use crate::commits::Commits;
 use crate::config::{self, Config};
 use crate::expiry;
 use crate::listener;
@@ -25,6 +26,7 @@ pub(crate) struct Server {
     pub(crate) config: Config,
     pub(crate) store: Arc<Store>,
     pub(crate) clients: Clients,
+    pub(crate) commits: Commits,
     pub(crate) waiters: Waiters,
     pub(crate) pause: Pause,
     pub(crate) stats: Stats,
@@ -42,6 +44,7 @@ impl Server {
     fn new(config: Config, store: Arc<Store>, port: u16, logging: Logging) -> Self {
         Self {
             config,
+            commits: Commits::new(Arc::clone(store.log())),
             store,
             clients: Clients::default(),
             waiters: Waiters::default(),
@@ -219,10 +222,16 @@ async fn serve(server: &Arc<Server>, listeners: Vec<listener::Listener>) -> Reas
         tokio::spawn(listener::accept(Arc::clone(server), listener));
     }
     tokio::spawn(expiry::run(Arc::clone(server)));
+    tokio::spawn(relay(Arc::clone(server)));
     tokio::spawn(stats::run(Arc::clone(server)));
     tokio::spawn(signals(Arc::clone(server)));
     tokio::spawn(watch_log(Arc::clone(server)));
     server.shutdown.requested().await
+}
+
+/// Wakes those who wait for the log.
+async fn relay(server: Arc<Server>) {
+    server.commits.relay().await;
 }
 
 /// Turns signals into a request to stop.
