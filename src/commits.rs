@@ -1,11 +1,11 @@
 //! Waiting for the log: who may send its replies, and when.
 //!
-//! Whoever needs the commit mark first lets everybody who is ready execute, and then sees to it that
-//! the mark moves: one write, or one sync, serves all.
+//! Whoever needs the commit mark first lets everybody who is ready execute, and then sees to it
+//! that the mark moves: one write, or one sync, serves all.
 //!
-//! Under `always` the log's own thread moves the commit mark. Were it to wake every connection that waits, each
-//! would cost a trip from thread to thread, and a system call. So it wakes one task, the *relay*,
-//! which wakes the others where they run.
+//! Under `always` the log's own thread moves it. Were that thread to wake every connection that
+//! waits, each would cost a trip from thread to thread, and a system call. So it wakes one task,
+//! the *relay*, which wakes the others where they run.
 //!
 //! ```text
 //!  syncer --(one wake-up)--> relay --(a push to the local run queue each)--> connections
