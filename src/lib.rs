@@ -20,6 +20,7 @@ mod command;
 mod commits;
 mod config;
 mod connection;
+mod descriptors;
 mod execute;
 mod expiry;
 mod glob;

@@ -14,6 +14,7 @@ use crate::clients::Clients;
 use crate::clock;
 use crate::commits::Commits;
 use crate::config::{self, Config};
+use crate::descriptors;
 use crate::expiry;
 use crate::listener;
 use crate::logging::Logging;
@@ -173,6 +174,7 @@ impl Fault {
 /// The server could not start, or its log failed.
 pub(crate) fn run(config: Config, logging: Logging) -> Result<(), Fault> {
     let began = clock::instant();
+    descriptors::provide(&config);
     let listeners = listener::bind(&config)?;
     let dir = PathBuf::from(config.text(config::DIR));
     let store =

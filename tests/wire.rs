@@ -270,6 +270,36 @@ fn one_client_too_many_is_told_so_and_a_place_is_given_again() {
     }
 }
 
+#[test]
+fn there_are_as_many_clients_as_the_system_has_descriptors_for() {
+    let allowed = |server: &Server| {
+        let mut client = server.connect();
+        let answer = client.ask(&["CONFIG", "GET", "maxclients"]);
+        answer.as_parts().unwrap()[1].as_bytes().unwrap().to_vec()
+    };
+    // The soft limit is only where the process begins.
+    let (_dir, data) = data();
+    let server = Server::start_under("ulimit -Sn 100", &data, &["--maxclients", "300"]);
+    assert_eq!(allowed(&server), b"300");
+    let mut clients: Vec<Client> = (0..200).map(|_| server.connect()).collect();
+    for client in &mut clients {
+        assert_eq!(client.ask(&["PING"]), simple("PONG"));
+    }
+    drop((clients, server));
+
+    let server = Server::start_under("ulimit -n 100", &data, &["--maxclients", "300"]);
+    assert_eq!(allowed(&server), b"36");
+    let mut client = server.connect();
+    assert_eq!(
+        client.ask(&["CONFIG", "SET", "maxclients", "500"]),
+        simple("OK")
+    );
+    assert_eq!(allowed(&server), b"36");
+    let _crowd: Vec<Client> = (0..50).map(|_| server.connect()).collect();
+    let added = client.ask(&["XADD", "s", "1-1", "f", "v"]);
+    assert_eq!(added, bulk("1-1"), "what is kept for the log is there");
+}
+
 /// An address of this machine besides the loopback, if it has one. Nothing is sent.
 fn own_address() -> Option<IpAddr> {
     let socket = UdpSocket::bind("0.0.0.0:0").ok()?;

@@ -56,7 +56,20 @@ pub(crate) fn refused(data: &Path, directives: &[&str]) -> Ended {
 impl Server {
     /// Starts a server, and returns when it accepts connections.
     pub(crate) fn start(data: &Path, directives: &[&str]) -> Self {
-        let mut child = command(data, directives).spawn().unwrap();
+        Self::run(&mut command(data, directives))
+    }
+
+    /// Starts a server from a shell that sets a limit first (`ulimit ...`).
+    pub(crate) fn start_under(limit: &str, data: &Path, directives: &[&str]) -> Self {
+        let server = command(data, directives);
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &format!("{limit} && exec \"$0\" \"$@\"")]);
+        shell.arg(server.get_program()).args(server.get_args());
+        Self::run(shell.stdin(Stdio::null()).stderr(Stdio::piped()))
+    }
+
+    fn run(command: &mut Command) -> Self {
+        let mut child = command.spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap());
         let mut said = String::new();
         let port = loop {

@@ -7,6 +7,7 @@
 use crate::command::help::help;
 use crate::command::{Access, Arg, Args, Body, Cx, Group, Halt, Outcome, Spec, Traits};
 use crate::config::{self, Id, RewriteError, SetError};
+use crate::descriptors;
 use crate::refusal::Refusal;
 use crate::server::{Server, sync_policy};
 
@@ -125,6 +126,8 @@ fn take_effect(server: &Server, id: Id) {
         server.store.log().set_policy(sync_policy(&server.config));
     } else if id == config::LOGLEVEL {
         server.logging.set(&server.config);
+    } else if id == config::MAXCLIENTS {
+        descriptors::provide(&server.config);
     }
 }
 
