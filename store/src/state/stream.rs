@@ -317,8 +317,8 @@ impl Stream {
                 self.version += 1;
             }
             Change::Trimmed { through } => {
-                self.entries.delete_through(through);
-                self.version += 1;
+                let removed = self.entries.delete_through(through);
+                self.version += u64::from(removed > 0);
             }
             Change::EntriesDeleted { ids } => {
                 for id in ids {

@@ -82,7 +82,8 @@ pub(super) fn trim_point(
     if !stopped && let Some(id) = opens {
         let _ = walk.node(1, id, [id].into_iter());
     }
-    (walk.point.removed > 0).then_some(walk.point)
+    // A node whose entries were all deleted goes, too, and counts for nothing.
+    (walk.point.through > StreamId::MIN).then_some(walk.point)
 }
 
 struct Walk<'a> {
