@@ -478,7 +478,7 @@ impl Log {
             segment
                 .file
                 .sync_data()
-                .map_err(|fault| self.poison(fault))?;
+                .map_err(|fault| self.poison(segment.fault(&self.dir, fault)))?;
         }
         if names {
             self.disk

@@ -55,6 +55,14 @@ pub(crate) struct Segment {
 }
 
 impl Segment {
+    /// A failure of its file under the name that the file has by now: it was opened as a spare.
+    pub(crate) fn fault(&self, dir: &Path, fault: DiskError) -> DiskError {
+        DiskError {
+            path: path(dir, self.base),
+            ..fault
+        }
+    }
+
     /// Writes whole frames, the first of which begins at `at`, and makes them readable.
     pub(crate) fn write(&self, at: Lsn, frames: &[u8]) -> Result<(), DiskError> {
         let pos = position(self.base, at);

@@ -123,7 +123,9 @@ impl Writer {
         let active = segments
             .last()
             .expect("the first frame of a log begins a segment");
-        active.write(flight.base().plus(start as u64), &flight.bytes[start..end])?;
+        active
+            .write(flight.base().plus(start as u64), &flight.bytes[start..end])
+            .map_err(|fault| active.fault(&self.dir, fault))?;
         if !self
             .unsynced
             .segments

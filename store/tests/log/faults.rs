@@ -87,6 +87,9 @@ fn a_failed_sync_is_not_tried_again() {
     disk.fail(disk.calls().len(), Fault::Io, Repeat::Once);
     let failed = log.sync().unwrap_err();
     assert_eq!(failed.0.fault.doing, Doing::Sync);
+    // The operator looks for the file by the name that it has now.
+    let name = failed.0.fault.path.file_name().unwrap();
+    assert_eq!(name, "00000000000000000000.log");
     assert_eq!(failed.0.durable, log.durable());
     let calls = disk.calls().len();
     assert!(log.sync().is_err() && log.wait_durable(log.appended()).is_err());
