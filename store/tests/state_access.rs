@@ -566,3 +566,36 @@ fn shared_access_works_side_by_side() {
         assert_eq!(values(&access, key).len(), 1000);
     }
 }
+
+#[test]
+fn a_batch_on_a_full_disk_goes_on_without_the_commit_that_found_no_room() {
+    let disk = SimDisk::new();
+    let store = open(&disk);
+    let mut access = store.alone();
+    create(&mut access, &["jobs"]);
+    disk.set_capacity(Some(disk.allocated()));
+    access
+        .begin_batch(Growth::Frees, 10)
+        .expect("there is room");
+    add(&access, "jobs", "one");
+    {
+        let long = "x".repeat(200_000);
+        let mut buffer = Vec::new();
+        let fields = Fields::encode(["task", long.as_str()], &mut buffer);
+        let mut stream = access.stream(0, b"jobs", NOW).expect("it is there");
+        let id = stream
+            .next_id(IdRule::Auto, NOW)
+            .expect("there are IDs left");
+        let added = stream.entry_added(id, fields, NodeLimits::default());
+        let refused = stream.commit(&[added]);
+        assert!(matches!(refused, Err(AppendError::Full { .. })));
+        assert_eq!(stream.len(), 1, "what was refused has not happened");
+    }
+    add(&access, "jobs", "two");
+    access.end_batch();
+    drop(access);
+    assert!(store.log().poisoned().is_none());
+    store.log().sync().expect("the disk works");
+    let again = open(&disk.after_kill());
+    assert_eq!(values(&again.shared(), "jobs"), ["one", "two"]);
+}

@@ -4,9 +4,11 @@ use std::fmt;
 
 use parking_lot::MutexGuard;
 
-use super::Log;
+use super::frame::BODY_MAX;
 use super::spare::Fill;
 use super::tail::Tail;
+use super::{Growth, Log};
+use crate::error::AppendError;
 use crate::lsn::Lsn;
 
 /// A batch being appended. It holds the tail of the log: others cannot append, and the holder must
@@ -20,6 +22,32 @@ pub struct Appender<'a> {
 }
 
 impl Appender<'_> {
+    /// Makes sure that the batch may take `bytes` more, which [`Log::append`] did for as many as it
+    /// was told of.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Log::append`]. What the batch has taken so far stays.
+    pub fn ask(&mut self, growth: Growth, bytes: u64) -> Result<(), AppendError> {
+        if bytes <= self.bytes_left {
+            return Ok(());
+        }
+        self.log.marks.check()?;
+        let needed = self.tail.open_len() + bytes;
+        if needed > BODY_MAX {
+            return Err(AppendError::TooLarge {
+                bytes: needed,
+                max: BODY_MAX,
+            });
+        }
+        let reserve = self.log.options.reserve_bytes;
+        while !self.tail.extends(growth, bytes, reserve) {
+            self.log.make_room(&mut self.tail, needed)?;
+        }
+        self.bytes_left = bytes;
+        Ok(())
+    }
+
     /// Appends one record, the bytes that `encode` appends to the buffer, and returns the LSN of
     /// the first of them. `encode` must do nothing else to the buffer.
     pub fn push(&mut self, encode: impl FnOnce(&mut Vec<u8>)) -> Lsn {

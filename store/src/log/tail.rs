@@ -158,6 +158,18 @@ impl Tail {
         }
     }
 
+    /// Whether there is a place for `bytes` more of the batch that was begun, beside the reserve if
+    /// they are not to touch it. The open frame may move to a spare for it.
+    pub(crate) fn extends(&self, growth: Growth, bytes: u64, reserve: u64) -> bool {
+        let len = self.open_len().max(HEADER) + bytes;
+        let fits = len <= self.left || self.ready.iter().any(|spare| len <= spare.capacity());
+        let spares_reserve = match growth {
+            Growth::Adds => bytes.saturating_add(reserve) <= self.room(),
+            Growth::Frees => true,
+        };
+        fits && spares_reserve
+    }
+
     /// Begins a batch of at most `bytes`, which [`Self::admits`].
     pub(crate) fn begin_batch(&mut self, bytes: u64) {
         if !self.joins(bytes) {
@@ -265,7 +277,8 @@ impl Tail {
         Some(spare)
     }
 
-    fn open_len(&self) -> u64 {
+    /// Bytes of the open frame, its header included.
+    pub(crate) fn open_len(&self) -> u64 {
         self.open
             .as_ref()
             .map_or(0, |open| (self.bytes.len() - open.start) as u64)

@@ -174,7 +174,8 @@ impl<'s> Access<'s> {
     /// Puts everything that follows into one batch, until [`end_batch`](Self::end_batch): after a
     /// crash all of it is there, or nothing. Batches nest; the outermost counts.
     ///
-    /// `growth` and `bytes_hint` speak for all that follows: within the batch no commit is refused.
+    /// `growth` and `bytes_hint` speak for all that follows: a commit that takes no more than is left
+    /// of them is not refused. One that takes more asks for itself.
     ///
     /// # Errors
     ///
@@ -220,13 +221,14 @@ impl<'s> Access<'s> {
             let places: Places = records.clone().map(push).collect();
             (places, appender.end())
         };
+        let adds = records.clone().any(|record| record.adds());
+        let growth = if adds { Growth::Adds } else { Growth::Frees };
+        let bytes = records.clone().map(|record| record.bytes_max()).sum();
         let mut batch = self.batch.borrow_mut();
         let (places, end) = if let Some(batch) = &mut *batch {
+            batch.appender.ask(growth, bytes)?;
             push(&mut batch.appender)
         } else {
-            let adds = records.clone().any(|record| record.adds());
-            let growth = if adds { Growth::Adds } else { Growth::Frees };
-            let bytes = records.clone().map(|record| record.bytes_max()).sum();
             push(&mut self.store.log.append(growth, bytes)?)
         };
         self.depend_on(end);

@@ -87,6 +87,31 @@ fn a_batch_larger_than_it_said_finds_a_place_all_the_same() {
 }
 
 #[test]
+fn a_batch_that_asks_for_more_is_refused_on_a_full_disk_and_poisons_nothing() {
+    let disk = SimDisk::new();
+    let (log, _) = open(&disk, &SMALL);
+    let mut batch = log.append(Growth::Frees, 10).unwrap();
+    batch.push(|buffer| buffer.extend_from_slice(b"first"));
+    // A larger segment can be had.
+    batch.ask(Growth::Frees, 9000).unwrap();
+    batch.push(|buffer| buffer.resize(buffer.len() + 9000, 9));
+    disk.set_capacity(Some(disk.allocated()));
+    let refused = batch.ask(Growth::Frees, 90_000);
+    assert!(matches!(refused, Err(AppendError::Full { .. })));
+    let refused = batch.ask(Growth::Frees, u64::from(u32::MAX));
+    assert!(matches!(refused, Err(AppendError::TooLarge { .. })));
+    let end = batch.end();
+    drop(batch);
+    assert!(log.poisoned().is_none());
+    assert!(log.sync().unwrap() >= end);
+    drop(log);
+    let (_, replayed) = open(&disk.after_kill(), &SMALL);
+    let bytes: Vec<u8> = replayed.into_iter().flat_map(|frame| frame.body).collect();
+    assert_eq!(bytes.len(), 5 + 9000);
+    assert!(bytes.starts_with(b"first"));
+}
+
+#[test]
 fn a_batch_that_lied_on_a_full_disk_poisons_the_log() {
     let disk = SimDisk::new();
     let (log, _) = open(&disk, &SMALL);
