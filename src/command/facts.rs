@@ -31,11 +31,9 @@ const FLAGS: &[(Traits, &str)] = &[
     (Traits::BLOCKING, "blocking"),
     (Traits::LOADING, "loading"),
     (Traits::STALE, "stale"),
-    (Traits::SKIP_MONITOR, "skip_monitor"),
     (Traits::SKIP_SLOWLOG, "skip_slowlog"),
     (Traits::FAST, "fast"),
     (Traits::NO_AUTH, "no_auth"),
-    (Traits::NO_ASYNC_LOADING, "no_async_loading"),
     (Traits::NO_MULTI, "no_multi"),
 ];
 

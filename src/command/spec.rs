@@ -83,25 +83,20 @@ impl Traits {
     pub(crate) const LOADING: Self = Self(1 << 8);
     /// Allowed before AUTH.
     pub(crate) const NO_AUTH: Self = Self(1 << 9);
-    pub(crate) const NO_ASYNC_LOADING: Self = Self(1 << 10);
     /// Refused inside MULTI.
-    pub(crate) const NO_MULTI: Self = Self(1 << 11);
-    pub(crate) const NO_SCRIPT: Self = Self(1 << 12);
-    pub(crate) const SKIP_MONITOR: Self = Self(1 << 13);
-    pub(crate) const SKIP_SLOWLOG: Self = Self(1 << 14);
+    pub(crate) const NO_MULTI: Self = Self(1 << 10);
+    pub(crate) const NO_SCRIPT: Self = Self(1 << 11);
+    pub(crate) const SKIP_SLOWLOG: Self = Self(1 << 12);
     /// Allowed on a replica that has lost its master.
-    pub(crate) const STALE: Self = Self(1 << 15);
-    pub(crate) const SENTINEL: Self = Self(1 << 16);
+    pub(crate) const STALE: Self = Self(1 << 13);
     /// `@connection` although the group is another.
-    pub(crate) const CONNECTION: Self = Self(1 << 17);
+    pub(crate) const CONNECTION: Self = Self(1 << 14);
     /// Runs at once inside MULTI instead of being queued. (Ours: not shown to clients.)
-    pub(crate) const NOT_QUEUED: Self = Self(1 << 18);
-    /// Runs although writes are paused or the data set cannot grow because it frees room.
-    pub(crate) const TRANSACTION: Self = Self(1 << 19);
+    pub(crate) const NOT_QUEUED: Self = Self(1 << 15);
     /// Takes any words behind its name, and ignores them. (Ours: clients see it as the arity.)
-    pub(crate) const ANY_WORDS: Self = Self(1 << 20);
+    pub(crate) const ANY_WORDS: Self = Self(1 << 16);
     /// `@admin` and `@dangerous` without the flag `admin`.
-    pub(crate) const OPERATORS: Self = Self(1 << 21);
+    pub(crate) const OPERATORS: Self = Self(1 << 17);
 
     pub(crate) const fn and(self, other: Self) -> Self {
         Self(self.0 | other.0)

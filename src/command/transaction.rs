@@ -44,7 +44,6 @@ const TRAITS: Traits = Traits::NO_SCRIPT
     .and(Traits::STALE)
     .and(Traits::FAST)
     .and(Traits::ALLOW_BUSY)
-    .and(Traits::TRANSACTION)
     .and(Traits::NOT_QUEUED);
 
 pub(crate) static MULTI: Spec = Spec {
@@ -84,7 +83,6 @@ pub(crate) static EXEC: Spec = Spec {
         .and(Traits::LOADING)
         .and(Traits::STALE)
         .and(Traits::SKIP_SLOWLOG)
-        .and(Traits::TRANSACTION)
         .and(Traits::NOT_QUEUED)
         .and(Traits::ALONE),
     tips: &[],
@@ -116,8 +114,7 @@ pub(crate) static UNWATCH: Spec = Spec {
         .and(Traits::LOADING)
         .and(Traits::STALE)
         .and(Traits::FAST)
-        .and(Traits::ALLOW_BUSY)
-        .and(Traits::TRANSACTION),
+        .and(Traits::ALLOW_BUSY),
     tips: &[],
     args: &[],
     body: Body::Run(unwatch),

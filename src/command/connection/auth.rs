@@ -16,7 +16,6 @@ pub(crate) static AUTH: Spec = Spec {
         .and(Traits::LOADING)
         .and(Traits::STALE)
         .and(Traits::FAST)
-        .and(Traits::SENTINEL)
         .and(Traits::ALLOW_BUSY),
     tips: &[],
     args: &[
