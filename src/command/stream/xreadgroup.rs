@@ -134,11 +134,8 @@ enum Found {
 }
 
 impl<B: AsRef<[u8]>> Reads<B> {
-    /// Delivers and writes what there is.
+    /// Delivers and writes what there is, once every key is known to have the group.
     fn serve(&self, data: &mut Data<'_>) -> Result<Served, Halt> {
-        for (key, _) in &self.streams {
-            require_group(data, key.as_ref(), self.group.as_ref())?;
-        }
         let mut found: Vec<(&[u8], Found)> = Vec::new();
         for (key, from) in &self.streams {
             let key = key.as_ref();
@@ -273,12 +270,13 @@ impl Reads<Box<[u8]>> {
         keys.sort_unstable();
         keys.dedup();
         let group = Some(self.group.clone());
-        Park::for_keys(
-            keys,
-            group,
-            timeout_ms,
-            Box::new(move |data| self.serve(data)),
-        )
+        let again = move |data: &mut Data<'_>| {
+            for (key, _) in &self.streams {
+                require_group(data, key, &self.group)?;
+            }
+            self.serve(data)
+        };
+        Park::for_keys(keys, group, timeout_ms, Box::new(again))
     }
 }
 
