@@ -37,17 +37,7 @@ pub(crate) static EXPIRE: Spec = Spec {
     traits: TRAITS,
     tips: &[],
     args: &[KEY, Arg::int("seconds"), CONDITION],
-    body: Body::Run(|cx, args| {
-        expire(
-            cx,
-            args,
-            Time {
-                unit_ms: 1000,
-                from_now: true,
-            },
-            "expire",
-        )
-    }),
+    body: Body::Run(|cx, args| expire(cx, args, Time::SECONDS, "expire")),
 };
 
 pub(crate) static PEXPIRE: Spec = Spec {
@@ -60,17 +50,7 @@ pub(crate) static PEXPIRE: Spec = Spec {
     traits: TRAITS,
     tips: &[],
     args: &[KEY, Arg::int("milliseconds"), CONDITION],
-    body: Body::Run(|cx, args| {
-        expire(
-            cx,
-            args,
-            Time {
-                unit_ms: 1,
-                from_now: true,
-            },
-            "pexpire",
-        )
-    }),
+    body: Body::Run(|cx, args| expire(cx, args, Time::MILLISECONDS, "pexpire")),
 };
 
 pub(crate) static EXPIREAT: Spec = Spec {
@@ -83,17 +63,7 @@ pub(crate) static EXPIREAT: Spec = Spec {
     traits: TRAITS,
     tips: &[],
     args: &[KEY, Arg::unix_time("unix-time-seconds"), CONDITION],
-    body: Body::Run(|cx, args| {
-        expire(
-            cx,
-            args,
-            Time {
-                unit_ms: 1000,
-                from_now: false,
-            },
-            "expireat",
-        )
-    }),
+    body: Body::Run(|cx, args| expire(cx, args, Time::UNIX_SECONDS, "expireat")),
 };
 
 pub(crate) static PEXPIREAT: Spec = Spec {
@@ -106,17 +76,7 @@ pub(crate) static PEXPIREAT: Spec = Spec {
     traits: TRAITS,
     tips: &[],
     args: &[KEY, Arg::unix_time("unix-time-milliseconds"), CONDITION],
-    body: Body::Run(|cx, args| {
-        expire(
-            cx,
-            args,
-            Time {
-                unit_ms: 1,
-                from_now: false,
-            },
-            "pexpireat",
-        )
-    }),
+    body: Body::Run(|cx, args| expire(cx, args, Time::UNIX_MILLISECONDS, "pexpireat")),
 };
 
 fn expire(
@@ -155,6 +115,15 @@ struct Time {
 }
 
 impl Time {
+    const SECONDS: Self = Self::new(1000, true);
+    const MILLISECONDS: Self = Self::new(1, true);
+    const UNIX_SECONDS: Self = Self::new(1000, false);
+    const UNIX_MILLISECONDS: Self = Self::new(1, false);
+
+    const fn new(unit_ms: i64, from_now: bool) -> Self {
+        Self { unit_ms, from_now }
+    }
+
     /// The point in time, in milliseconds since 1970, which is where those before it are moved to;
     /// `None` if the number is too big in either direction.
     fn resolve(self, number: i64, now: u64) -> Option<u64> {
