@@ -127,8 +127,8 @@ fn admit(server: &Arc<Server>, stream: TcpStream, peer: SocketAddr) {
     tokio::spawn(Connection::new(Arc::clone(server), stream, client).run());
 }
 
-/// Whether protected mode keeps this peer out: it comes from another machine, nobody has set a
-/// password, and the operator has not chosen the addresses.
+/// Whether protected mode keeps this peer out: it comes from another machine, and nobody has set a
+/// password.
 fn is_unprotected(server: &Server, peer: SocketAddr) -> bool {
     server.config.flag(config::PROTECTED_MODE)
         && server.config.text(config::REQUIREPASS).is_empty()
