@@ -174,8 +174,8 @@ impl<'s> Access<'s> {
     /// Puts everything that follows into one batch, until [`end_batch`](Self::end_batch): after a
     /// crash all of it is there, or nothing. Batches nest; the outermost counts.
     ///
-    /// `growth` and `bytes_hint` speak for all that follows: a commit that takes no more than is left
-    /// of them is not refused. One that takes more asks for itself.
+    /// `growth` and `bytes_hint` speak for all that follows: a commit that takes no more than is
+    /// left of them is not refused. One that takes more asks for itself.
     ///
     /// # Errors
     ///
