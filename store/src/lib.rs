@@ -5,6 +5,7 @@
 
 #![deny(missing_docs)]
 
+mod codec;
 pub mod disk;
 pub mod error;
 pub mod id;

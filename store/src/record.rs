@@ -48,19 +48,18 @@
 //!   allocates nothing.
 //! * A tag is never given a second meaning.
 
-mod codec;
 mod fields;
 mod ids;
 
 pub use fields::{FieldWords, Fields};
 pub use ids::{Claim, Claims, ClaimsIter, Ids, IdsIter};
 
-use crate::error::Malformed;
-use crate::id::{StreamId, StreamNo};
-use codec::{
+use crate::codec::{
     byte, flag, id, integer, name, optional, put_flag, put_id, put_integer, put_name, put_optional,
     small,
 };
+use crate::error::Malformed;
+use crate::id::{StreamId, StreamNo};
 
 /// One fact.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]

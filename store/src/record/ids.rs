@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use super::codec::{integer, put_integer, small, unzigzag, zigzag};
+use crate::codec::{integer, put_integer, small, unzigzag, zigzag};
 use crate::error::Malformed;
 use crate::id::StreamId;
 

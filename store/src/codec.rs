@@ -1,4 +1,4 @@
-//! The parts that records are made of: integers, names, IDs.
+//! The parts that records and images are made of: integers, names, IDs.
 //!
 //! Every reader takes its part off the front of the input, or says that the input is malformed;
 //! none reads past the end, whatever the bytes claim.
@@ -7,7 +7,7 @@ use crate::error::Malformed;
 use crate::id::StreamId;
 
 const CUT_OFF: Malformed = Malformed {
-    what: "a record that is cut off",
+    what: "bytes that are cut off",
 };
 const TOO_LARGE: Malformed = Malformed {
     what: "an integer that is too large",
@@ -19,7 +19,7 @@ const NO_FLAG: Malformed = Malformed {
 /// The longest integer: nine bytes hold 63 bits, the tenth holds the last.
 const INTEGER_BYTES_MAX: u32 = 10;
 
-pub(super) fn put_integer(out: &mut Vec<u8>, mut number: u64) {
+pub(crate) fn put_integer(out: &mut Vec<u8>, mut number: u64) {
     while number >= 0x80 {
         out.push(number.to_le_bytes()[0] | 0x80);
         number >>= 7;
@@ -27,7 +27,7 @@ pub(super) fn put_integer(out: &mut Vec<u8>, mut number: u64) {
     out.push(number.to_le_bytes()[0]);
 }
 
-pub(super) fn integer(input: &mut &[u8]) -> Result<u64, Malformed> {
+pub(crate) fn integer(input: &mut &[u8]) -> Result<u64, Malformed> {
     let mut number = 0;
     for place in 0..INTEGER_BYTES_MAX {
         let next = byte(input)?;
@@ -44,11 +44,11 @@ pub(super) fn integer(input: &mut &[u8]) -> Result<u64, Malformed> {
 }
 
 /// An integer that was small when it was written.
-pub(super) fn small(number: u64) -> Result<u32, Malformed> {
+pub(crate) fn small(number: u64) -> Result<u32, Malformed> {
     u32::try_from(number).ok().ok_or(TOO_LARGE)
 }
 
-pub(super) fn byte(input: &mut &[u8]) -> Result<u8, Malformed> {
+pub(crate) fn byte(input: &mut &[u8]) -> Result<u8, Malformed> {
     let (&first, rest) = input.split_first().ok_or(CUT_OFF)?;
     *input = rest;
     Ok(first)
@@ -61,30 +61,30 @@ fn take<'a>(input: &mut &'a [u8], count: u64) -> Result<&'a [u8], Malformed> {
     Ok(taken)
 }
 
-pub(super) fn put_name(out: &mut Vec<u8>, name: &[u8]) {
+pub(crate) fn put_name(out: &mut Vec<u8>, name: &[u8]) {
     put_integer(out, name.len() as u64);
     out.extend_from_slice(name);
 }
 
-pub(super) fn name<'a>(input: &mut &'a [u8]) -> Result<&'a [u8], Malformed> {
+pub(crate) fn name<'a>(input: &mut &'a [u8]) -> Result<&'a [u8], Malformed> {
     let length = integer(input)?;
     take(input, length)
 }
 
-pub(super) fn put_id(out: &mut Vec<u8>, id: StreamId) {
+pub(crate) fn put_id(out: &mut Vec<u8>, id: StreamId) {
     put_integer(out, id.ms);
     put_integer(out, id.seq);
 }
 
-pub(super) fn id(input: &mut &[u8]) -> Result<StreamId, Malformed> {
+pub(crate) fn id(input: &mut &[u8]) -> Result<StreamId, Malformed> {
     Ok(StreamId::new(integer(input)?, integer(input)?))
 }
 
-pub(super) fn put_flag(out: &mut Vec<u8>, flag: bool) {
+pub(crate) fn put_flag(out: &mut Vec<u8>, flag: bool) {
     out.push(u8::from(flag));
 }
 
-pub(super) fn flag(input: &mut &[u8]) -> Result<bool, Malformed> {
+pub(crate) fn flag(input: &mut &[u8]) -> Result<bool, Malformed> {
     match byte(input)? {
         0 => Ok(false),
         1 => Ok(true),
@@ -92,14 +92,14 @@ pub(super) fn flag(input: &mut &[u8]) -> Result<bool, Malformed> {
     }
 }
 
-pub(super) fn put_optional(out: &mut Vec<u8>, number: Option<u64>) {
+pub(crate) fn put_optional(out: &mut Vec<u8>, number: Option<u64>) {
     put_flag(out, number.is_some());
     if let Some(number) = number {
         put_integer(out, number);
     }
 }
 
-pub(super) fn optional(input: &mut &[u8]) -> Result<Option<u64>, Malformed> {
+pub(crate) fn optional(input: &mut &[u8]) -> Result<Option<u64>, Malformed> {
     if flag(input)? {
         integer(input).map(Some)
     } else {
@@ -109,12 +109,12 @@ pub(super) fn optional(input: &mut &[u8]) -> Result<Option<u64>, Malformed> {
 
 /// The distance from `from` to `to` as a small number when they are close: 0, -1, 1, -2, 2, ...
 /// become 0, 1, 2, 3, 4, ... Wraps, so that every pair has a distance.
-pub(super) fn zigzag(from: u64, to: u64) -> u64 {
+pub(crate) fn zigzag(from: u64, to: u64) -> u64 {
     let distance = to.wrapping_sub(from).cast_signed();
     (distance << 1 ^ distance >> 63).cast_unsigned()
 }
 
 /// The number that lies at a [`zigzag`] distance from `from`.
-pub(super) fn unzigzag(from: u64, distance: u64) -> u64 {
+pub(crate) fn unzigzag(from: u64, distance: u64) -> u64 {
     from.wrapping_add(distance >> 1 ^ (distance & 1).wrapping_neg())
 }
