@@ -11,6 +11,7 @@
 //! [`RealDisk`] is the kernel's file system; `SimDisk` (feature `sim`) one in memory that loses,
 //! tears and refuses on request.
 
+mod fresh;
 mod real;
 #[cfg(any(test, feature = "sim"))]
 mod sim;
@@ -19,6 +20,7 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
+pub(crate) use self::fresh::{FreshFile, is_unfinished};
 pub use self::real::RealDisk;
 #[cfg(any(test, feature = "sim"))]
 pub use self::sim::{Call, Fault, Loss, Repeat, SimDisk};

@@ -331,6 +331,15 @@ impl std::error::Error for Corruption {}
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum OpenError {
+    /// No checkpoint is whole. Nothing on disk has been changed.
+    Checkpoint {
+        /// The newest one.
+        file: PathBuf,
+        /// Where it is damaged: the beginning of the part that is not right.
+        pos: u64,
+        /// What is wrong there.
+        what: &'static str,
+    },
     /// Damage that no crash explains. Nothing on disk has been changed.
     Corrupt(Corruption),
     /// The file system refused.
@@ -352,6 +361,11 @@ pub enum OpenError {
 impl fmt::Display for OpenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Checkpoint { file, pos, what } => write!(
+                f,
+                "the checkpoint {} cannot be used: at byte {pos}: {what}",
+                file.display()
+            ),
             Self::Corrupt(corruption) => corruption.fmt(f),
             Self::Disk(fault) => fault.fmt(f),
             Self::Locked { path } => write!(f, "another process holds {}", path.display()),
@@ -363,7 +377,7 @@ impl fmt::Display for OpenError {
 impl std::error::Error for OpenError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Corrupt(_) | Self::Locked { .. } => None,
+            Self::Checkpoint { .. } | Self::Corrupt(_) | Self::Locked { .. } => None,
             Self::Disk(fault) => Some(&fault.source),
             Self::Malformed { cause, .. } => Some(cause),
         }

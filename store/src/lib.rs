@@ -5,6 +5,8 @@
 
 #![deny(missing_docs)]
 
+#[cfg_attr(not(test), expect(dead_code, reason = "its user, upkeep, comes next"))]
+mod checkpoint;
 mod codec;
 pub mod disk;
 pub mod error;
