@@ -19,7 +19,7 @@ mod table;
 mod transaction;
 
 pub(crate) use args::{Args, parse_int, parse_uint};
-pub(crate) use context::{Cx, Data, Lookups};
+pub(crate) use context::{Cx, Data, Door, Lookups};
 pub(crate) use describe::describe;
 pub(crate) use outcome::{Again, AtLast, Halt, Outcome, Park, Served};
 pub(crate) use spec::{Access, Arg, Body, Group, KeyUse, Kind, Spec, Traits};

@@ -210,7 +210,13 @@ impl Connection {
 
     /// Returns when the log holds everything that the replies depend on.
     async fn committed(&self) -> Result<(), End> {
-        let reached = self.server.commits.reached(self.session.depends_on).await;
+        let depends_on = self.session.depends_on;
+        if depends_on == Lsn::ZERO {
+            // Of nothing: all that there is while the data are loaded.
+            return Ok(());
+        }
+        let commits = self.server.commits();
+        let reached = commits.reached(depends_on).await;
         reached.map_err(|_poisoned| End::LogFailed)
     }
 
@@ -412,7 +418,7 @@ impl Connection {
 /// comes of it calls the ticket.
 async fn look_when_durable(server: &Arc<Server>, ticket: &Arc<Ticket>, lsn: Option<Lsn>) {
     if let Some(lsn) = lsn {
-        let log = Arc::clone(server.store.log());
+        let log = Arc::clone(server.store().log());
         let synced = tokio::task::spawn_blocking(move || log.wait_durable(lsn)).await;
         // A log that failed ends the server; until then nothing more becomes durable.
         if matches!(synced, Ok(Ok(_))) {

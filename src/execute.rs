@@ -6,7 +6,7 @@ use headwater_resp::{Request, Writer};
 
 use crate::clock;
 use crate::command::{
-    Access, Args, Body, Command, Cx, Data, Halt, Lookups, Outcome, Park, TABLE, Traits,
+    Access, Args, Body, Command, Cx, Data, Door, Halt, Lookups, Outcome, Park, TABLE, Traits,
 };
 use crate::refusal::Refusal;
 use crate::server::Server;
@@ -192,14 +192,12 @@ impl<'s> Round<'s> {
         request: Request<'_>,
         out: &mut Vec<u8>,
     ) -> Result<Outcome, Halt> {
-        let store = &self.server.store;
-        let access = if alone { store.alone() } else { store.shared() };
         let now = self.now_ms;
         let (db, protocol) = (session.db, session.protocol);
         let mut cx = Cx {
             data: Data {
                 server: self.server,
-                access,
+                access: Door::of(self.server, alone),
                 out: Writer::new(out, protocol),
                 now,
                 db,

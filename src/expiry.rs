@@ -29,15 +29,12 @@ pub(crate) async fn run(server: Arc<Server>) {
 /// Removes some; says whether there may be more.
 fn remove_some(server: &Server) -> bool {
     let now = clock::unix_ms();
-    let due = server
-        .store
-        .shared()
-        .next_expiry()
-        .is_some_and(|at| at <= now);
+    let store = server.store();
+    let due = store.shared().next_expiry().is_some_and(|at| at <= now);
     if !due || server.pause.holds_expiry() {
         return false;
     }
-    let mut access = server.store.alone();
+    let mut access = store.alone();
     // A log that takes no more keeps the keys; readers do not see them.
     let removed = access.remove_expired(now, AT_ONCE).unwrap_or(0);
     let events = access.take_events();

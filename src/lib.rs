@@ -6,7 +6,7 @@
 //!                  |          |          v
 //!                  |          |    store (log, state)          resp (requests, replies)
 //!                  v          v
-//!              session    waiters, pause, stats, clients, config, clock, chance
+//!              session    loading, waiters, pause, stats, clients, config, clock, chance
 //! ```
 //!
 //! ARCHITECTURE.md is the way in.
@@ -25,6 +25,7 @@ mod execute;
 mod expiry;
 mod glob;
 mod listener;
+mod loading;
 mod logging;
 mod pause;
 mod process;

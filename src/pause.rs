@@ -63,13 +63,7 @@ impl Pause {
             return !(command.spec.name == "client" || command.container == Some("client"));
         }
         match &session.transaction {
-            Some(transaction) => {
-                command.spec.name == "exec"
-                    && transaction
-                        .queued
-                        .iter()
-                        .any(|queued| queued.command.spec.access == Access::Write)
-            }
+            Some(transaction) => command.spec.name == "exec" && transaction.changes(),
             None => command.spec.access == Access::Write,
         }
     }

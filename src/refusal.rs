@@ -28,6 +28,7 @@ pub(crate) enum Refusal {
         command: &'static str,
     },
     InvalidId,
+    Loading,
     MaxClients,
     NestedMulti,
     NoAuth,
@@ -120,6 +121,7 @@ impl fmt::Display for Refusal {
                 return write!(f, "ERR invalid expire time in '{command}' command");
             }
             Self::InvalidId => "ERR Invalid stream ID specified as stream command argument",
+            Self::Loading => "LOADING Redis is loading the dataset in memory",
             Self::MaxClients => "ERR max number of clients reached",
             Self::NestedMulti => "ERR MULTI calls can not be nested",
             Self::NoAuth => "NOAUTH Authentication required.",

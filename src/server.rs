@@ -2,10 +2,9 @@
 
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
 use std::sync::Arc;
 
-use headwater_store::{LogOptions, OpenError, RealDisk, Store, StoreOptions, SyncPolicy};
+use headwater_store::{OpenError, Store, SyncPolicy};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
@@ -16,7 +15,8 @@ use crate::commits::Commits;
 use crate::config::{self, Config};
 use crate::descriptors;
 use crate::expiry;
-use crate::listener;
+use crate::listener::{self, Listener};
+use crate::loading::{self, Loading};
 use crate::logging::Logging;
 use crate::pause::Pause;
 use crate::stats::{self, Stats};
@@ -25,9 +25,8 @@ use crate::waiters::Waiters;
 /// What every connection and every command may use.
 pub(crate) struct Server {
     pub(crate) config: Config,
-    pub(crate) store: Arc<Store>,
+    pub(crate) loading: Loading,
     pub(crate) clients: Clients,
-    pub(crate) commits: Commits,
     pub(crate) waiters: Waiters,
     pub(crate) pause: Pause,
     pub(crate) stats: Stats,
@@ -42,11 +41,10 @@ pub(crate) struct Server {
 pub(crate) const REDIS_VERSION: &str = "7.2.4";
 
 impl Server {
-    fn new(config: Config, store: Arc<Store>, port: u16, logging: Logging) -> Self {
+    fn new(config: Config, port: u16, logging: Logging) -> Self {
         Self {
             config,
-            commits: Commits::new(Arc::clone(store.log())),
-            store,
+            loading: Loading::new(),
             clients: Clients::default(),
             waiters: Waiters::default(),
             pause: Pause::default(),
@@ -62,13 +60,35 @@ impl Server {
         }
     }
 
+    /// The store, for those who come behind the gate.
+    ///
+    /// # Panics
+    ///
+    /// While it is being loaded.
+    pub(crate) fn store(&self) -> &Arc<Store> {
+        &self.loading.expect().store
+    }
+
+    /// Who waits for the store's log.
+    ///
+    /// # Panics
+    ///
+    /// As [`store`](Self::store).
+    pub(crate) fn commits(&self) -> &Commits {
+        &self.loading.expect().commits
+    }
+
     /// A server of this directory that listens to nobody.
     #[cfg(test)]
     pub(crate) fn in_dir(dir: &std::path::Path) -> Self {
         let config = Config::defaults();
-        let store = Store::open(Arc::new(RealDisk), dir, store_options(&config));
-        let store = store.expect("the directory can hold data");
-        Self::new(config, store, 0, Logging::silent())
+        let disk = Arc::new(headwater_store::RealDisk);
+        let store = Store::open(disk, dir, loading::options(&config));
+        let server = Self::new(config, 0, Logging::silent());
+        server
+            .loading
+            .finish(store.expect("the directory can hold data"));
+        server
     }
 }
 
@@ -167,23 +187,18 @@ impl Fault {
     }
 }
 
-/// Opens the data, serves until asked to stop, and closes the data.
+/// Serves until asked to stop, loads the data meanwhile, and closes them at the end.
 ///
 /// # Errors
 ///
 /// The server could not start, or its log failed.
 pub(crate) fn run(config: Config, logging: Logging) -> Result<(), Fault> {
-    let began = clock::instant();
     descriptors::provide(&config);
     let listeners = listener::bind(&config)?;
-    let dir = PathBuf::from(config.text(config::DIR));
-    let store =
-        Store::open(Arc::new(RealDisk), &dir, store_options(&config)).map_err(Fault::Open)?;
-    store.log().start().map_err(Fault::Runtime)?;
     let port = listeners
         .first()
         .map_or(0, |listener| listener.address.port());
-    let server = Arc::new(Server::new(config, store, port, logging));
+    let server = Arc::new(Server::new(config, port, logging));
     let workers = workers(&server.config);
     let mut builder = if workers == 1 {
         tokio::runtime::Builder::new_current_thread()
@@ -193,47 +208,61 @@ pub(crate) fn run(config: Config, logging: Logging) -> Result<(), Fault> {
         builder
     };
     let runtime = builder.enable_all().build().map_err(Fault::Runtime)?;
-    let addresses: Vec<String> = listeners
-        .iter()
-        .map(|listener| listener.address.to_string())
-        .collect();
-    tracing::info!(
-        "Headwater {} serves on {} with its data in {} (appendfsync {}), ready in {} ms",
-        env!("CARGO_PKG_VERSION"),
-        addresses.join(", "),
-        dir.display(),
-        server.config.choice(config::APPENDFSYNC),
-        began.elapsed().as_millis(),
-    );
     let reason = runtime.block_on(serve(&server, listeners));
     // The connections end here: what they acknowledged is in the log, what they did not may be too.
     drop(runtime);
-    let closed = server.store.log().close();
-    match (reason, closed) {
+    let opened = server.loading.opened();
+    let closed = opened.map_or(Ok(()), |opened| opened.store.log().close());
+    match (reason?, closed) {
         (Reason::LogFailed(cause), _) => Err(Fault::LogFailed(cause)),
         (Reason::Asked(by), Ok(())) => {
-            tracing::info!("stopped by {by}; everything is on disk");
+            match opened {
+                Some(_) => tracing::info!("stopped by {by}; everything is on disk"),
+                None => tracing::info!("stopped by {by} before the data were loaded"),
+            }
             Ok(())
         }
         (Reason::Asked(_), Err(poisoned)) => Err(Fault::Sync(poisoned.to_string())),
     }
 }
 
-async fn serve(server: &Arc<Server>, listeners: Vec<listener::Listener>) -> Reason {
+/// Returns once the server is to stop, or cannot have its data.
+async fn serve(server: &Arc<Server>, listeners: Vec<Listener>) -> Result<Reason, Fault> {
+    let (version, dir) = (env!("CARGO_PKG_VERSION"), server.config.text(config::DIR));
+    let addresses: Vec<String> = listeners
+        .iter()
+        .map(|listener| listener.address.to_string())
+        .collect();
+    let addresses = addresses.join(", ");
     for listener in listeners {
         tokio::spawn(listener::accept(Arc::clone(server), listener));
     }
-    tokio::spawn(expiry::run(Arc::clone(server)));
-    tokio::spawn(relay(Arc::clone(server)));
     tokio::spawn(stats::run(Arc::clone(server)));
     tokio::spawn(signals(Arc::clone(server)));
+    tracing::info!("Headwater {version} listens on {addresses} and loads its data from {dir}");
+    let store = tokio::select! {
+        biased;
+        reason = server.shutdown.requested() => return Ok(reason),
+        store = loading::load(server) => store?,
+    };
+    let opened = server.loading.finish(store);
+    // CONFIG SET may have come when there was nobody to be told.
+    opened.store.log().set_policy(sync_policy(&server.config));
+    tokio::spawn(expiry::run(Arc::clone(server)));
+    tokio::spawn(relay(Arc::clone(server)));
     tokio::spawn(watch_log(Arc::clone(server)));
-    server.shutdown.requested().await
+    tracing::info!(
+        "Headwater {version} serves on {addresses} with its data in {dir} (appendfsync {}), ready \
+         in {} ms",
+        server.config.choice(config::APPENDFSYNC),
+        server.loading.elapsed().as_millis(),
+    );
+    Ok(server.shutdown.requested().await)
 }
 
 /// Wakes those who wait for the log.
 async fn relay(server: Arc<Server>) {
-    server.commits.relay().await;
+    server.commits().relay().await;
 }
 
 /// Turns signals into a request to stop.
@@ -255,22 +284,11 @@ async fn signals(server: Arc<Server>) {
 
 /// Stops the server once its log has failed.
 async fn watch_log(server: Arc<Server>) {
-    let log = server.store.log();
+    let log = server.store().log();
     let cause = std::future::poll_fn(|cx| log.poll_poisoned(cx)).await;
     server
         .shutdown
         .request(Reason::LogFailed(cause.to_string()));
-}
-
-fn store_options(config: &Config) -> StoreOptions {
-    let segment_bytes = config.int(config::SEGMENT_SIZE);
-    StoreOptions {
-        log: LogOptions {
-            segment_bytes: u64::try_from(segment_bytes).unwrap_or_default(),
-            policy: sync_policy(config),
-            ..LogOptions::default()
-        },
-    }
 }
 
 /// What `appendfsync` says.

@@ -23,7 +23,7 @@ use headwater_store::{KeyEvent, Lsn};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use crate::command::{Again, AtLast, Data, Halt, Lookups, Park, Served};
+use crate::command::{Again, AtLast, Data, Door, Halt, Lookups, Park, Served};
 use crate::execute::refused;
 use crate::refusal::Refusal;
 use crate::server::Server;
@@ -157,11 +157,7 @@ impl Ticket {
         let mut reply = Vec::new();
         let mut alone = false;
         let (mut state, result, depends_on) = loop {
-            let access = if alone {
-                server.store.alone()
-            } else {
-                server.store.shared()
-            };
+            let access = Door::of(server, alone);
             // Behind the world: CLIENT UNBLOCK comes with the world in its hands.
             let mut state = self.state.lock();
             let State::Waiting(again, _) = &mut *state else {
@@ -227,7 +223,7 @@ impl Waiters {
         if !ticket.keys.is_empty() {
             let mut lines = self.lines.lock();
             lines.enter(&ticket);
-            server.store.watch_keys(true);
+            server.store().watch_keys(true);
         }
         if ticket.run(server, now) {
             self.leave(server, &ticket);
@@ -244,9 +240,16 @@ impl Waiters {
 
     /// Takes a ticket out of its lines; once is enough, and more does no harm.
     pub(crate) fn leave(&self, server: &Server, ticket: &Arc<Ticket>) {
+        if !ticket.keys.is_empty() {
+            self.leave_all(server, std::slice::from_ref(ticket));
+        }
+    }
+
+    fn leave_all(&self, server: &Server, tickets: &[Arc<Ticket>]) {
         let mut lines = self.lines.lock();
-        lines.leave(std::slice::from_ref(ticket));
-        server.store.watch_keys(lines.tickets > 0);
+        lines.leave(tickets);
+        let store = server.store();
+        store.watch_keys(lines.tickets > 0);
     }
 
     /// Serves those who wait for the keys that were changed, in the order in which they came.
@@ -275,9 +278,7 @@ impl Waiters {
                 }
             }
             if !served.is_empty() {
-                let mut lines = self.lines.lock();
-                lines.leave(&served);
-                server.store.watch_keys(lines.tickets > 0);
+                self.leave_all(server, &served);
             }
         }
     }

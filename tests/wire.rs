@@ -5,6 +5,8 @@
 
 #[path = "wire/client.rs"]
 mod client;
+#[path = "wire/loading.rs"]
+mod loading;
 #[path = "wire/server.rs"]
 mod server;
 

@@ -4,17 +4,18 @@ use std::cell::Cell;
 use std::ops::{Deref, DerefMut};
 
 use headwater_resp::Writer;
-use headwater_store::{Access as StoreAccess, Growth, NodeLimits, StreamMut};
+use headwater_store::{Access, Growth, KeyEvent, Lsn, NodeLimits, StreamMut};
 
 use crate::command::Halt;
 use crate::config;
+use crate::loading::Opened;
 use crate::server::Server;
 use crate::session::Session;
 
 /// What a data command works with: the store, the moment, and the place for its reply.
 pub(crate) struct Data<'a> {
     pub(crate) server: &'a Server,
-    pub(crate) access: StoreAccess<'a>,
+    pub(crate) access: Door<'a>,
     pub(crate) out: Writer<'a>,
     /// The moment of the command, in milliseconds since 1970; the same throughout a transaction.
     pub(crate) now: u64,
@@ -22,6 +23,58 @@ pub(crate) struct Data<'a> {
     pub(crate) db: u8,
     pub(crate) lookups: Lookups,
 }
+
+/// The way to the streams.
+///
+/// It is shut while the data are loaded. What runs then needs none ([`Traits::LOADING`]); going
+/// there panics.
+///
+/// [`Traits::LOADING`]: crate::command::Traits::LOADING
+pub(crate) struct Door<'a>(Option<Access<'a>>);
+
+impl<'a> Door<'a> {
+    /// Opens it, if the data are there: [alone](headwater_store::Store::alone) or to share.
+    pub(crate) fn of(server: &'a Server, alone: bool) -> Self {
+        let access = |opened: &'a Opened| match alone {
+            true => opened.store.alone(),
+            false => opened.store.shared(),
+        };
+        Self(server.loading.opened().map(access))
+    }
+
+    /// The streams; `None` while the data are loaded.
+    pub(crate) fn opened(&self) -> Option<&Access<'a>> {
+        self.0.as_ref()
+    }
+
+    /// [`Access::take_depends_on`]: of nothing while the data are loaded.
+    pub(crate) fn take_depends_on(&mut self) -> Lsn {
+        let access = self.0.as_mut();
+        access.map_or(Lsn::ZERO, Access::take_depends_on)
+    }
+
+    /// [`Access::take_events`]: none while the data are loaded.
+    pub(crate) fn take_events(&mut self) -> Vec<KeyEvent> {
+        let access = self.0.as_mut();
+        access.map_or_else(Vec::new, Access::take_events)
+    }
+}
+
+impl<'a> Deref for Door<'a> {
+    type Target = Access<'a>;
+
+    fn deref(&self) -> &Access<'a> {
+        self.0.as_ref().expect(SHUT)
+    }
+}
+
+impl<'a> DerefMut for Door<'a> {
+    fn deref_mut(&mut self) -> &mut Access<'a> {
+        self.0.as_mut().expect(SHUT)
+    }
+}
+
+const SHUT: &str = "what runs while the data are loaded needs none";
 
 /// How many keys were looked up.
 #[derive(Default)]

@@ -29,6 +29,12 @@ impl Transaction {
         });
     }
 
+    /// Whether the transaction is to change anything.
+    pub(crate) fn changes(&self) -> bool {
+        let is_write = |queued: &Queued| queued.command.spec.access == Access::Write;
+        self.queued.iter().any(is_write)
+    }
+
     /// Whether the transaction needs room, or may use what is kept for making room.
     fn growth(&self) -> Growth {
         let adds = self
@@ -152,8 +158,11 @@ fn exec(cx: &mut Cx<'_>, _: &mut Args<'_>) -> Result<Outcome, Halt> {
         cx.out.null_array();
         return Ok(Outcome::Done);
     }
-    cx.access
-        .begin_batch(transaction.growth(), transaction.bytes as u64)?;
+    let changes = transaction.changes();
+    if changes {
+        let bytes = transaction.bytes as u64;
+        cx.access.begin_batch(transaction.growth(), bytes)?;
+    }
     cx.in_exec = true;
     cx.out.array(transaction.queued.len());
     for queued in &transaction.queued {
@@ -175,7 +184,9 @@ fn exec(cx: &mut Cx<'_>, _: &mut Args<'_>) -> Result<Outcome, Halt> {
         cx.data.db = cx.session.db;
         cx.data.out.set_protocol(cx.session.protocol);
     }
-    cx.access.end_batch();
+    if changes {
+        cx.access.end_batch();
+    }
     Ok(Outcome::Done)
 }
 
@@ -206,7 +217,8 @@ fn unwatch(cx: &mut Cx<'_>, _: &mut Args<'_>) -> Result<Outcome, Halt> {
 }
 
 fn version_at(cx: &Cx<'_>, db: u8, key: &[u8]) -> Option<(headwater_store::StreamNo, u64)> {
-    let stream = cx.access.stream(db, key, cx.now)?;
+    // There is nothing while the data are loaded.
+    let stream = cx.access.opened()?.stream(db, key, cx.now)?;
     Some((stream.number(), stream.version()))
 }
 

@@ -10,7 +10,7 @@ type Gate = fn(&Server, &Session, &Command) -> Result<(), Refusal>;
 
 /// Redis' order (`processCommand`). Whether the disk takes changes is asked by each append: a full
 /// one still takes what frees room.
-const GATES: &[Gate] = &[authenticated, allowed_in_multi];
+const GATES: &[Gate] = &[authenticated, allowed_in_multi, loaded];
 
 /// Asks every gate; the first refusal counts.
 pub(crate) fn check(server: &Server, session: &Session, command: &Command) -> Result<(), Refusal> {
@@ -31,6 +31,13 @@ fn allowed_in_multi(_: &Server, session: &Session, command: &Command) -> Result<
         return Err(Refusal::NotInMulti);
     }
     Ok(())
+}
+
+fn loaded(server: &Server, _: &Session, command: &Command) -> Result<(), Refusal> {
+    if server.loading.opened().is_some() || command.spec.traits.has(Traits::LOADING) {
+        return Ok(());
+    }
+    Err(Refusal::Loading)
 }
 
 /// Whether `CLIENT PAUSE` holds this command back.

@@ -45,7 +45,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use redis::streams::{StreamInfoGroupsReply, StreamRangeReply};
-use redis::{Client, Commands as _, Connection, RedisError, Value};
+use redis::{Client, Commands as _, Connection, RedisError, ServerErrorKind, Value};
 
 use self::consumer::Consumer;
 use self::ledger::{Id, Ledger, id_of};
@@ -176,18 +176,21 @@ impl Job {
             .unwrap();
     }
 
-    /// Connects, as often as it takes. `None` when the job is over.
+    /// Connects to a server that has its data, as often as it takes. `None` when the job is over.
     fn connect(&self) -> Option<Connection> {
         let client = Client::open(format!("redis://{}", self.server)).unwrap();
         while !self.ledger.is_over() {
-            let connected = client.get_connection().and_then(|connection| {
+            let connected = client.get_connection().and_then(|mut connection| {
                 connection.set_read_timeout(Some(PATIENCE))?;
+                redis::cmd("PING").exec(&mut connection)?;
                 Ok(connection)
             });
             match connected {
                 Ok(connection) => return Some(connection),
                 Err(error) => {
-                    expect_a_lost_connection(&error);
+                    if error.kind() != ServerErrorKind::BusyLoading.into() {
+                        expect_a_lost_connection(&error);
+                    }
                     std::thread::sleep(RETRY);
                 }
             }

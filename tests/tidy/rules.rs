@@ -93,6 +93,7 @@ pub(crate) const RULES: &[Rule] = &[
             ("src/connection.rs", "silent clients, waiting commands"),
             ("src/expiry.rs", "keys expire although nobody asks for them"),
             ("src/listener.rs", "a pause when sockets run out"),
+            ("src/loading.rs", "a long load says how far it is"),
             ("src/pause.rs", "CLIENT PAUSE ends by itself"),
             ("src/stats.rs", "rates are sampled"),
         ],

@@ -54,9 +54,14 @@ pub(crate) fn refused(data: &Path, directives: &[&str]) -> Ended {
 }
 
 impl Server {
-    /// Starts a server, and returns when it accepts connections.
+    /// Starts a server, and returns when it has its data.
     pub(crate) fn start(data: &Path, directives: &[&str]) -> Self {
-        Self::run(&mut command(data, directives))
+        Self::run(&mut command(data, directives), " serves on ")
+    }
+
+    /// Starts a server, and returns when it accepts connections. It may be loading its data then.
+    pub(crate) fn start_loading(data: &Path, directives: &[&str]) -> Self {
+        Self::run(&mut command(data, directives), " listens on ")
     }
 
     /// Starts a server from a shell that sets a limit first (`ulimit ...`).
@@ -65,10 +70,12 @@ impl Server {
         let mut shell = Command::new("sh");
         shell.args(["-c", &format!("{limit} && exec \"$0\" \"$@\"")]);
         shell.arg(server.get_program()).args(server.get_args());
-        Self::run(shell.stdin(Stdio::null()).stderr(Stdio::piped()))
+        let shell = shell.stdin(Stdio::null()).stderr(Stdio::piped());
+        Self::run(shell, " serves on ")
     }
 
-    fn run(command: &mut Command) -> Self {
+    /// Returns when the server has said `sign`, with its addresses behind it.
+    fn run(command: &mut Command, sign: &str) -> Self {
         let mut child = command.spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap());
         let mut said = String::new();
@@ -76,7 +83,7 @@ impl Server {
             let start = said.len();
             let length = lines.read_line(&mut said).unwrap();
             assert_ne!(length, 0, "the server ended before it was ready:\n{said}");
-            if let Some(port) = port(&said[start..]) {
+            if let Some(port) = port(&said[start..], sign) {
                 break port;
             }
         };
@@ -133,8 +140,8 @@ impl Drop for Server {
 }
 
 /// The port in `Headwater 0.1.0 serves on 127.0.0.1:6379 with ...`.
-fn port(line: &str) -> Option<u16> {
-    let (_, addresses) = line.split_once(" serves on ")?;
+fn port(line: &str, sign: &str) -> Option<u16> {
+    let (_, addresses) = line.split_once(sign)?;
     let first = addresses.split([',', ' ']).next()?;
     first.parse().ok().map(|address: SocketAddr| address.port())
 }

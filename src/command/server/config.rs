@@ -123,7 +123,10 @@ fn refusal(error: &SetError) -> Refusal {
 /// Tells whoever does not read the directive itself.
 fn take_effect(server: &Server, id: Id) {
     if id == config::APPENDFSYNC {
-        server.store.log().set_policy(sync_policy(&server.config));
+        // The log that is not loaded yet is told when it is.
+        if let Some(opened) = server.loading.opened() {
+            opened.store.log().set_policy(sync_policy(&server.config));
+        }
     } else if id == config::LOGLEVEL {
         server.logging.set(&server.config);
     } else if id == config::MAXCLIENTS {

@@ -8,11 +8,12 @@
 use std::fmt::Display;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use headwater_store::SyncPolicy;
+use headwater_store::{Log, Lsn, SyncPolicy};
 
 use crate::clock;
 use crate::command::{Access, Arg, Args, Body, Cx, Data, Group, Halt, Outcome, Spec, Traits};
 use crate::config;
+use crate::loading::Opened;
 use crate::process;
 use crate::server::REDIS_VERSION;
 
@@ -260,19 +261,14 @@ fn memory(fields: &mut Fields, data: &Data<'_>) {
 }
 
 fn persistence(fields: &mut Fields, data: &Data<'_>) {
-    let log = data.server.store.log();
-    let figures = log.stats();
-    let health = if log.poisoned().is_none() {
-        "ok"
-    } else {
-        "err"
-    };
-    let is_behind = log.durable() < log.appended();
-    fields.put("loading", 0);
+    let server = data.server;
+    let log = server.loading.opened().map(|opened| opened.store.log());
+    let is_well = log.is_none_or(|log| log.poisoned().is_none());
+    fields.put("loading", u8::from(log.is_none()));
     fields.put("async_loading", 0);
     fields.put("rdb_changes_since_last_save", 0);
     fields.put("rdb_bgsave_in_progress", 0);
-    fields.put("rdb_last_save_time", data.server.identity.started_ms / 1000);
+    fields.put("rdb_last_save_time", server.identity.started_ms / 1000);
     fields.put("rdb_last_bgsave_status", "ok");
     fields.put("rdb_last_bgsave_time_sec", -1);
     fields.put("rdb_current_bgsave_time_sec", -1);
@@ -282,7 +278,16 @@ fn persistence(fields: &mut Fields, data: &Data<'_>) {
     fields.put("aof_last_rewrite_time_sec", -1);
     fields.put("aof_current_rewrite_time_sec", -1);
     fields.put("aof_last_bgrewrite_status", "ok");
-    fields.put("aof_last_write_status", health);
+    fields.put("aof_last_write_status", if is_well { "ok" } else { "err" });
+    match log {
+        None => fields.put("loading_start_time", server.loading.start_time()),
+        Some(log) => log_fields(fields, log),
+    }
+}
+
+fn log_fields(fields: &mut Fields, log: &Log) {
+    let figures = log.stats();
+    let is_behind = log.durable() < log.appended();
     fields.put("aof_current_size", log.appended().since(figures.start));
     fields.put("aof_buffer_length", figures.pending_bytes);
     fields.put("aof_pending_bio_fsync", u8::from(is_behind));
@@ -351,7 +356,9 @@ fn replication(fields: &mut Fields, data: &Data<'_>) {
     fields.put("master_failover_state", "no-failover");
     fields.put("master_replid", &server.identity.run_id);
     fields.put("master_replid2", "0".repeat(40));
-    fields.put("master_repl_offset", server.store.log().appended());
+    let end = |opened: &Opened| opened.store.log().appended();
+    let end = server.loading.opened().map_or(Lsn::ZERO, end);
+    fields.put("master_repl_offset", end);
     fields.put("second_repl_offset", -1);
     fields.put("repl_backlog_active", 0);
     fields.put(
@@ -403,11 +410,14 @@ fn cluster(fields: &mut Fields, _: &Data<'_>) {
 }
 
 fn keyspace(fields: &mut Fields, data: &Data<'_>) {
+    let Some(access) = data.access.opened() else {
+        return;
+    };
     let databases = data.server.config.size(config::DATABASES);
     for db in (0..databases).filter_map(|db| u8::try_from(db).ok()) {
-        let keys = data.access.len(db);
+        let keys = access.len(db);
         if keys > 0 {
-            let expires = data.access.expiring_len(db);
+            let expires = access.expiring_len(db);
             let figures = format_args!("keys={keys},expires={expires},avg_ttl=0,subexpiry=0");
             fields.put(&format!("db{db}"), figures);
         }

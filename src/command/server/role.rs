@@ -3,6 +3,7 @@
 //! It is a master without replicas. Its offset is the log's LSN.
 
 use crate::command::{Access, Args, Body, Cx, Group, Halt, Outcome, Spec, Traits};
+use crate::loading::Opened;
 
 pub(crate) static ROLE: Spec = Spec {
     name: "role",
@@ -22,7 +23,8 @@ pub(crate) static ROLE: Spec = Spec {
 };
 
 fn run(cx: &mut Cx<'_>, _: &mut Args<'_>) -> Result<Outcome, Halt> {
-    let offset = cx.server.store.log().appended().get();
+    let end = |opened: &Opened| opened.store.log().appended().get();
+    let offset = cx.server.loading.opened().map_or(0, end);
     cx.out.array(3);
     cx.out.bulk(b"master");
     cx.out.int(offset.cast_signed());

@@ -1,0 +1,151 @@
+//! The time between the start of a server and the moment when it has its data.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use headwater_resp::reply::Reply;
+use rustix::process::Signal;
+
+use crate::client::{Client, PATIENCE, error, request, simple};
+use crate::server::{Server, data};
+
+/// How long making the data takes at least. Loading them takes about as long: it makes the same
+/// changes again.
+const WORK: Duration = Duration::from_millis(2500);
+
+/// Data that take a while to load, although it takes few words to make them: copies of a stream.
+fn prepare(data: &Path) {
+    const ENTRIES: usize = 50_000;
+    let server = Server::start(data, &["--appendfsync", "no"]);
+    let mut client = server.connect();
+    let entries: Vec<u8> = (1..=ENTRIES)
+        .flat_map(|number| request(&["XADD", "s", &format!("{number}-0"), "f", "v"]))
+        .collect();
+    let mut sender = client.sender();
+    std::thread::scope(|scope| {
+        scope.spawn(move || std::io::Write::write_all(&mut sender, &entries).unwrap());
+        for _ in 0..ENTRIES {
+            assert!(matches!(client.reply(), Reply::Bulk(_)));
+        }
+    });
+    let began = Instant::now();
+    while began.elapsed() < WORK {
+        assert_eq!(client.ask(&["COPY", "s", "t", "REPLACE"]), Reply::Int(1));
+    }
+}
+
+/// The value of a field of INFO.
+fn field(client: &mut Client, section: &str, name: &str) -> Option<String> {
+    let Reply::Bulk(text) = client.ask(&["INFO", section]) else {
+        panic!("INFO is text")
+    };
+    let text = String::from_utf8(text).unwrap();
+    let mut fields = text.lines().filter_map(|line| line.split_once(':'));
+    let (_, value) = fields.find(|(field, _)| *field == name)?;
+    Some(value.to_owned())
+}
+
+const LOADING: &str = "LOADING Redis is loading the dataset in memory";
+
+#[test]
+fn a_server_that_loads_serves_what_needs_no_data() {
+    let (_dir, data) = data();
+    prepare(&data);
+    let server = Server::start_loading(&data, &[]);
+    let (mut client, mut other) = (server.connect(), server.connect());
+    for words in [
+        &["PING"][..],
+        &["XLEN", "s"],
+        &["XADD", "s", "*", "f", "v"],
+        &["XREAD", "BLOCK", "0", "STREAMS", "s", "$"],
+        &["WAIT", "0", "0"],
+        &["DBSIZE"],
+        &["FLUSHALL"],
+    ] {
+        assert_eq!(client.ask(words), error(LOADING), "{words:?}");
+    }
+    // What is wrong in itself is told first.
+    assert_eq!(
+        client.ask(&["XLEN"]),
+        error("ERR wrong number of arguments for 'xlen' command")
+    );
+    assert_eq!(client.ask(&["ECHO", "a"]), Reply::Bulk("a".into()));
+    assert_eq!(client.ask(&["SELECT", "0"]), simple("OK"));
+    let role = client.ask(&["ROLE"]);
+    assert_eq!(role.as_parts().unwrap()[0].as_bytes(), Some(&b"master"[..]));
+    assert_eq!(client.ask(&["WATCH", "s"]), simple("OK"));
+    assert_eq!(client.ask(&["MULTI"]), simple("OK"));
+    assert_eq!(client.ask(&["XLEN", "s"]), error(LOADING));
+    assert_eq!(
+        client.ask(&["EXEC"]),
+        error("EXECABORT Transaction discarded because of previous errors.")
+    );
+    assert_eq!(client.ask(&["MULTI"]), simple("OK"));
+    assert_eq!(client.ask(&["ECHO", "a"]), simple("QUEUED"));
+    assert_eq!(
+        client.ask(&["EXEC"]),
+        Reply::Array(vec![Reply::Bulk("a".into())])
+    );
+    // The log, when it is there, does what was said meanwhile.
+    let policy = ["CONFIG", "SET", "appendfsync", "everysec"];
+    assert_eq!(client.ask(&policy), simple("OK"));
+    for section in ["everything", "keyspace", "replication"] {
+        assert!(matches!(client.ask(&["INFO", section]), Reply::Bulk(_)));
+    }
+    let loading = field(&mut client, "persistence", "loading");
+    assert_eq!(
+        loading.as_deref(),
+        Some("1"),
+        "the data are too few for this test"
+    );
+    let since = field(&mut client, "persistence", "loading_start_time");
+    assert!(since.is_some_and(|since| since.parse::<u64>().unwrap() > 0));
+
+    // Whoever was refused is served on the same connection once the data are there.
+    let began = Instant::now();
+    while other.ask(&["PING"]) != simple("PONG") {
+        assert!(began.elapsed() < PATIENCE, "it loads for ever");
+    }
+    assert_eq!(client.ask(&["XLEN", "s"]), Reply::Int(50_000));
+    assert_eq!(client.ask(&["XLEN", "t"]), Reply::Int(50_000));
+    assert_eq!(
+        field(&mut client, "persistence", "loading").as_deref(),
+        Some("0")
+    );
+    assert_eq!(
+        field(&mut client, "persistence", "loading_start_time"),
+        None
+    );
+    let policy = field(&mut client, "persistence", "log_policy");
+    assert_eq!(policy.as_deref(), Some("everysec"));
+    server.signal(Signal::TERM);
+    let ended = server.ended();
+    assert!(
+        ended.said.contains("has been loading the data for 1 s"),
+        "{}",
+        ended.said
+    );
+}
+
+#[test]
+fn a_server_that_loads_can_be_stopped() {
+    let (_dir, data) = data();
+    prepare(&data);
+    for by in ["SIGTERM", "SHUTDOWN"] {
+        let server = Server::start_loading(&data, &[]);
+        let mut client = server.connect();
+        assert_eq!(client.ask(&["PING"]), error(LOADING));
+        if by == "SIGTERM" {
+            server.signal(Signal::TERM);
+        } else {
+            client.send(&request(&["SHUTDOWN"]));
+        }
+        client.expect_closed();
+        let ended = server.ended();
+        assert!(ended.status.success(), "{}", ended.said);
+        let stopped = format!("stopped by {by} before the data were loaded");
+        assert!(ended.said.contains(&stopped), "{}", ended.said);
+    }
+    let server = Server::start(&data, &[]);
+    assert_eq!(server.connect().ask(&["XLEN", "s"]), Reply::Int(50_000));
+}
