@@ -61,6 +61,16 @@ pub trait Disk: Send + Sync + fmt::Debug {
     /// Whatever the file system refuses.
     fn open(&self, path: &Path) -> Result<Arc<dyn File>, DiskError>;
 
+    /// Opens an existing file for reading only: a file system that takes no writes any more can
+    /// still be read.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the file system refuses.
+    fn open_to_read(&self, path: &Path) -> Result<Arc<dyn File>, DiskError> {
+        self.open(path)
+    }
+
     /// The names in a directory that are text, in order.
     ///
     /// # Errors

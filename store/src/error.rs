@@ -6,6 +6,7 @@
 //! | [`Poisoned`]    | the disk failed while we wrote         | the operator: restart        |
 //! | [`OpenError`]   | the log cannot be opened               | the operator                 |
 //! | [`Malformed`]   | bytes that do not decode               | whoever reads: stop there    |
+//! | [`DataError`]   | settled entries cannot be read         | the operator                 |
 //!
 //! Errors carry facts, never prose; `Display` makes the sentence.
 
@@ -14,6 +15,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::id::StreamNo;
 use crate::lsn::Lsn;
 
 /// What was being done when the disk failed, for "could not {doing} {path}".
@@ -393,5 +395,101 @@ impl From<DiskError> for OpenError {
 impl From<Corruption> for OpenError {
     fn from(corruption: Corruption) -> Self {
         Self::Corrupt(corruption)
+    }
+}
+
+/// Why settled entries cannot be read.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum DataError {
+    /// Something in a data file is not what was written there.
+    Corrupt {
+        /// The file.
+        file: PathBuf,
+        /// Where in it the damaged part begins.
+        pos: u64,
+        /// What is wrong with it.
+        flaw: Flaw,
+    },
+    /// The file system refused.
+    Disk(DiskError),
+}
+
+/// What is wrong with a part of a data file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Flaw {
+    /// The bytes do not match their checksum.
+    Checksum,
+    /// The file is not as long as it was made.
+    Length {
+        /// Its length in bytes.
+        len: u64,
+        /// The length that it was made with.
+        made: u64,
+    },
+    /// The bytes match their checksum and do not decode.
+    Malformed(Malformed),
+    /// A whole block that belongs elsewhere, or is of another length or kind.
+    Misplaced {
+        /// The number of its file.
+        file: u64,
+        /// Its position there.
+        pos: u64,
+        /// Its stream.
+        stream: StreamNo,
+    },
+    /// The file is not the one that its name says.
+    Renamed {
+        /// The number of the file that it really is.
+        number: u64,
+    },
+    /// The file is of a format that this version does not know.
+    UnknownVersion(u32),
+}
+
+impl fmt::Display for DataError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Corrupt { file, pos, flaw } => {
+                write!(f, "{} is damaged at byte {pos}: {flaw}", file.display())
+            }
+            Self::Disk(fault) => fault.fmt(f),
+        }
+    }
+}
+
+impl fmt::Display for Flaw {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Checksum => f.write_str("bytes that do not match their checksum"),
+            Self::Length { len, made } => {
+                write!(f, "a length of {len} bytes where {made} were made")
+            }
+            Self::Malformed(cause) => cause.fmt(f),
+            Self::Misplaced { file, pos, stream } => write!(
+                f,
+                "another block, which belongs to stream {stream} at byte {pos} of file {file}"
+            ),
+            Self::Renamed { number } => write!(f, "the file has the number {number}"),
+            Self::UnknownVersion(version) => {
+                write!(f, "the format version {version}, which is unknown")
+            }
+        }
+    }
+}
+
+impl std::error::Error for DataError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Corrupt { .. } => None,
+            Self::Disk(fault) => Some(&fault.source),
+        }
+    }
+}
+
+impl From<DiskError> for DataError {
+    fn from(fault: DiskError) -> Self {
+        Self::Disk(fault)
     }
 }

@@ -96,6 +96,14 @@ impl Disk for RealDisk {
         )?))
     }
 
+    fn open_to_read(&self, path: &Path) -> Result<Arc<dyn File>, DiskError> {
+        let file = fs::File::open(path).doing(Doing::Open, path)?;
+        Ok(Arc::new(Real {
+            file,
+            path: path.to_owned(),
+        }))
+    }
+
     fn list(&self, dir: &Path) -> Result<Vec<String>, DiskError> {
         let mut names = Vec::new();
         for entry in fs::read_dir(dir).doing(Doing::List, dir)? {
