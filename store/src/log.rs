@@ -59,7 +59,7 @@ use self::spare::{Fill, Maker};
 use self::syncer::{Background, SpareMade};
 use self::tail::{InFlight, Tail};
 use self::writer::{Segments, Unsynced, Writer};
-use crate::disk::{DirLock, Disk};
+use crate::disk::Disk;
 use crate::error::{AppendError, DiskError, Malformed, OpenError, PoisonCause, Poisoned};
 use crate::lsn::Lsn;
 
@@ -99,23 +99,23 @@ pub struct Log {
     maker: Maker,
     background: Background,
     counters: Counters,
-    _lock: Box<dyn DirLock>,
 }
 
 impl Log {
-    /// Opens the log in `dir`, or creates it, and locks the directory until the log is dropped.
-    /// Hands every frame's records from [`LogOptions::from`] on to `replay`, in order; makes what
-    /// it found durable; begins a new epoch. Starts no threads.
+    /// Opens the log in `dir`, or creates it. The caller has the directory for itself until the log
+    /// is dropped. Hands every frame's records from [`LogOptions::from`] on to `replay`, in order;
+    /// makes what it found durable; begins a new epoch. Starts no threads.
     ///
     /// # Errors
     ///
     /// [`OpenError::Corrupt`] when data that had been durable is damaged or gone: nothing is
-    /// changed on disk then. [`OpenError::Malformed`] when `replay` says so. [`OpenError::Locked`],
-    /// [`OpenError::Disk`]. Whatever was replayed before an error is void.
+    /// changed on disk then. [`OpenError::Malformed`] when `replay` says so. [`OpenError::Disk`].
+    /// Whatever was replayed before an error is void.
     ///
     /// # Panics
     ///
-    /// When the options ask for segments without room for frames.
+    /// When the options ask for segments without room for frames, or for less to be kept than is
+    /// to be replayed, or call less durable.
     pub fn open(
         disk: Arc<dyn Disk>,
         dir: &Path,
@@ -126,9 +126,12 @@ impl Log {
             options.segment_bytes >= 2 * segment::HEADER as u64,
             "segments have room"
         );
+        assert!(
+            options.keep <= options.from && options.from <= options.durable,
+            "what is replayed is kept, and a checkpoint is of what was durable"
+        );
         disk.create_dir(dir)?;
-        let lock = disk.lock(dir)?;
-        let recovered = recovery::recover(&*disk, dir, options.from, replay)?;
+        let recovered = recovery::recover(&*disk, dir, &options, replay)?;
         let end = recovered.end;
         if recovered.torn {
             tracing::warn!(%end, "the log was torn by a crash; cut off what was never durable");
@@ -156,7 +159,6 @@ impl Log {
             dir: dir.to_owned(),
             background: Background::default(),
             counters: Counters::default(),
-            _lock: lock,
             options,
         });
         log.begin_epoch(left)?;
@@ -433,9 +435,23 @@ impl Log {
     ///
     /// When the log is, or has just been, poisoned.
     pub fn close(&self) -> Result<(), Poisoned> {
-        self.background.stop();
+        self.end_threads();
         self.sync()?;
         self.bear_witness()
+    }
+
+    /// Ends the threads and waits for them: nothing is written any more that nobody asks for.
+    pub(crate) fn end_threads(&self) {
+        self.background.stop();
+    }
+
+    /// Has what was kept and not replayed read ahead: the first reads come soon.
+    fn fetch_kept(&self) {
+        for segment in &**self.segments.load() {
+            if segment.base < self.options.from {
+                segment.file.fetch(segment.file_len);
+            }
+        }
     }
 
     /// Lets a frame say that everything is durable, if it is and no frame says so: then damage to

@@ -33,7 +33,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::RwLock;
 
-use crate::disk::Disk;
+use crate::disk::{DirLock, Disk};
 use crate::error::{Malformed, OpenError};
 use crate::log::{Log, LogOptions};
 use crate::lsn::Lsn;
@@ -53,10 +53,13 @@ pub struct Store {
     world: RwLock<State>,
     /// Whether someone wants to know about keys.
     watching: AtomicBool,
+    /// Given up last.
+    _lock: Box<dyn DirLock>,
 }
 
 impl Store {
-    /// Opens the store in a directory, or creates it, and brings its state back from the log.
+    /// Opens the store in a directory, or creates it, and brings its state back from the log. No
+    /// other process can open it until the store is dropped.
     ///
     /// Starts no threads: see [`Log::start`].
     ///
@@ -73,14 +76,20 @@ impl Store {
         dir: &Path,
         options: StoreOptions,
     ) -> Result<Arc<Self>, OpenError> {
+        disk.create_dir(dir)?;
+        let lock = disk.lock(dir)?;
         let mut state = State::new();
-        let log = Log::open(disk, dir, options.log, &mut |at, records, body| {
-            replay(&mut state, at, records, body)
-        })?;
+        let log = Log::open(
+            disk,
+            &dir.join("log"),
+            options.log,
+            &mut |at, records, body| replay(&mut state, at, records, body),
+        )?;
         Ok(Arc::new(Self {
             log,
             world: RwLock::new(state),
             watching: AtomicBool::new(false),
+            _lock: lock,
         }))
     }
 
@@ -120,6 +129,13 @@ impl Store {
     #[must_use]
     pub fn dump(&self) -> String {
         self.world.read().dump()
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        // They write to the directory, which is somebody else's from now on.
+        self.log.end_threads();
     }
 }
 

@@ -529,7 +529,12 @@ fn a_record_that_is_not_understood_stops_the_start() {
         let disk = SimDisk::new();
         let arc = Arc::new(disk.clone());
         let dir = Path::new("/store");
-        let log = Log::open(arc, dir, LogOptions::default(), &mut |_, _, _| Ok(()));
+        let log = Log::open(
+            arc,
+            &dir.join("log"),
+            LogOptions::default(),
+            &mut |_, _, _| Ok(()),
+        );
         let log = log.expect("the disk works");
         let mut appender = log.append(Growth::Adds, 100).expect("there is room");
         appender.push(|out| out.extend_from_slice(body));

@@ -35,9 +35,15 @@ pub struct LogOptions {
     pub spares: usize,
     /// Bytes of allocated space that only appends which [free](Growth::Frees) may use.
     pub reserve_bytes: u64,
-    /// From where on the log is needed: records below are not replayed, and everything below is
-    /// known to have been durable.
+    /// The lowest place that will ever be read. Segments wholly below it are not needed any more:
+    /// an open removes those it finds.
+    pub keep: Lsn,
+    /// Where replay starts; at least `keep`. What lies between the two is kept for reading, and not
+    /// replayed.
     pub from: Lsn,
+    /// Everything below this is known to have been durable, so that a log that ends earlier has
+    /// lost something; at least `from`.
+    pub durable: Lsn,
 }
 
 impl Default for LogOptions {
@@ -47,7 +53,9 @@ impl Default for LogOptions {
             policy: SyncPolicy::Always,
             spares: 1,
             reserve_bytes: 4 << 20,
+            keep: Lsn::ZERO,
             from: Lsn::ZERO,
+            durable: Lsn::ZERO,
         }
     }
 }

@@ -4,10 +4,23 @@
 //! lose an earlier one, and because rolling to a new segment does not wait for a sync, this goes
 //! beyond the end of a segment. It may not lose what was synced. A frame's `durable` field says
 //! what that was when the frame was written, so the frames that survive are witnesses for the ones
-//! that did not. What the caller knows to have been durable (`from`) is a witness, too.
+//! that did not. What the caller knows to have been durable is a witness, too.
 //!
-//! Follow the segments from the first one on, frame by frame, as long as each begins where the
-//! frames of the one before it end. Call `end` the end of the last whole frame.
+//! The caller also says what it needs:
+//!
+//! ```text
+//!            keep                from                    durable
+//!  -----|-----:----|--------------:----|------------------:----|---------
+//!  :  not looked   :  only the header  :  followed frame by    :
+//!  :  at, removed  :  is looked at     :  frame, and replayed  :
+//!  :  in the end   :                   :  from `from` on       :
+//! ```
+//!
+//! Names that were removed may come back after a crash, any of them. They lie below `keep`, where
+//! nobody looks.
+//!
+//! Follow the other segments from the first one on, frame by frame, as long as each begins where
+//! the frames of the one before it end. Call `end` the end of the last whole frame.
 //!
 //! | at `end`, in the last segment reached                | witness > `end` | decision           |
 //! |------------------------------------------------------|-----------------|--------------------|
@@ -21,7 +34,7 @@
 //! | any segment is whole, but not the one its name says  | either          | corrupt: renamed   |
 //! | any segment is shorter than its whole header says    | either          | corrupt: truncated |
 //! | any segment is of another format version             | either          | refused            |
-//! | no segment begins at or before `from`                | either          | corrupt: no start  |
+//! | no segment begins at or before `keep`                | either          | corrupt: no start  |
 //!
 //! Corrupt means: nothing is changed, and the log does not open. No crash does any of it.
 //!
@@ -30,7 +43,12 @@
 //! cut would come back to life once new frames reach it. (Its epoch would betray it; this is the
 //! second line.) What no witness vouches for is written once more and synced: it may have been read
 //! from the page cache only, and after a failed sync the kernel may hold such pages as clean. All
-//! of this can be interrupted and begun again: it leads to the same `end` each time.
+//! of this can be interrupted and begun again: it leads to the same `end` each time. What lies
+//! below `keep` is removed last, when the names of what stays are durable.
+//!
+//! **The epoch** of the last frame must be known, for the next one to be higher. When no frame is
+//! left in what has to be followed, the segment before is followed, too; it is there, because the
+//! last durable frame is never removed.
 //!
 //! **What cannot be seen**: damage to the frames after the last witness looks like a tear. The log
 //! bears witness of all its records when it is closed and when it has been idle for a second, so
@@ -43,7 +61,7 @@ use std::sync::Arc;
 
 use super::frame::{Kind, Scan, scan, survivors};
 use super::segment::{self, HEADER, HeaderSeen, Segment, position, to_usize};
-use super::{Replay, spare};
+use super::{LogOptions, Replay, spare};
 use crate::disk::{Disk, File};
 use crate::error::{Corruption, DiskError, OpenError, Witness};
 use crate::lsn::Lsn;
@@ -116,8 +134,8 @@ enum Flaw {
     },
 }
 
-/// The table above.
-fn decide(from: Lsn, seen: &[Seen]) -> Result<End, Flaw> {
+/// The table above, for the segments that are not wholly below `keep`.
+fn decide(keep: Lsn, durable: Lsn, seen: &[Seen]) -> Result<End, Flaw> {
     for (segment, seen) in seen.iter().enumerate() {
         match seen.header {
             HeaderSeen::Whole { base, .. } if base != seen.base => {
@@ -135,10 +153,10 @@ fn decide(from: Lsn, seen: &[Seen]) -> Result<End, Flaw> {
     let Some(first) = seen
         .first()
         .map(|first| first.base)
-        .filter(|base| *base <= from)
+        .filter(|base| *base <= keep)
     else {
         return match seen.first() {
-            None if from == Lsn::ZERO => Ok(End {
+            None if durable == Lsn::ZERO => Ok(End {
                 end: Lsn::ZERO,
                 segments: 0,
                 torn: false,
@@ -171,7 +189,7 @@ fn decide(from: Lsn, seen: &[Seen]) -> Result<End, Flaw> {
         });
     }
     let told = Witness {
-        durable: from,
+        durable,
         frame: None,
     };
     let found = seen[last..]
@@ -193,36 +211,49 @@ fn decide(from: Lsn, seen: &[Seen]) -> Result<End, Flaw> {
     })
 }
 
-/// Finds the end of the log in `dir`, hands the frames with records from `from` on to `replay`, and
-/// makes what it found durable.
+/// Finds the end of the log in `dir`, hands the frames with records from `options.from` on to
+/// `replay`, and makes what it found durable.
 pub(crate) fn recover(
     disk: &dyn Disk,
     dir: &Path,
-    from: Lsn,
+    options: &LogOptions,
     replay: Replay<'_>,
 ) -> Result<Recovered, OpenError> {
+    let &LogOptions {
+        keep,
+        from,
+        durable,
+        ..
+    } = options;
     let names = disk.list(dir)?;
+    let bases = names.iter().filter_map(|name| segment::base_of(name));
+    let bases: Vec<Lsn> = bases.collect();
+    let begun_by = |at| bases.partition_point(|base| *base <= at).saturating_sub(1);
+    let mut below = begun_by(keep);
     let mut found = Vec::new();
-    for base in names.iter().filter_map(|name| segment::base_of(name)) {
-        let path = segment::path(dir, base);
-        let file = disk.open(&path)?;
-        let len = file.len()?;
-        found.push(Found {
-            base,
-            path,
-            file,
-            len,
-        });
+    for base in &bases[below..] {
+        found.push(Found::open(disk, dir, *base)?);
     }
     let mut walk = Walk {
         from,
         epoch: None,
-        witness: from,
+        witness: durable,
         replay,
     };
-    let seen = walk.survey(&found)?;
+    let mut glances = begun_by(from) - below;
+    let mut seen = walk.survey(&found, glances)?;
+    while walk.epoch.is_none() && below + glances > 0 {
+        // No frame was found, and so none was replayed.
+        if glances > 0 {
+            glances -= 1;
+        } else {
+            below -= 1;
+            found.insert(0, Found::open(disk, dir, bases[below])?);
+        }
+        seen = walk.survey(&found, glances)?;
+    }
     let Walk { epoch, witness, .. } = walk;
-    let decided = decide(from, &seen).map_err(|flaw| flaw.of(from, &found))?;
+    let decided = decide(keep, durable, &seen).map_err(|flaw| flaw.of(keep, &found))?;
 
     // From here on the disk is changed. Names may go in any order: whatever is left of the later
     // segments, the log is torn at the same place.
@@ -241,6 +272,9 @@ pub(crate) fn recover(
         segments.push(found.restore(seen.end, witness)?);
     }
     disk.sync_dir(dir)?;
+    for base in &bases[..below] {
+        disk.remove(&segment::path(dir, *base))?;
+    }
     Ok(Recovered {
         segments,
         end: decided.end,
@@ -258,6 +292,18 @@ struct Found {
 }
 
 impl Found {
+    fn open(disk: &dyn Disk, dir: &Path, base: Lsn) -> Result<Self, DiskError> {
+        let path = segment::path(dir, base);
+        let file = disk.open(&path)?;
+        let len = file.len()?;
+        Ok(Self {
+            base,
+            path,
+            file,
+            len,
+        })
+    }
+
     /// Looks at the header only, and trusts that whole frames lead up to `next`.
     fn glance(&self, bytes: &mut Vec<u8>, next: Lsn) -> Result<Seen, DiskError> {
         bytes.resize(HEADER.min(to_usize(self.len)), 0);
@@ -319,14 +365,15 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    fn survey(&mut self, found: &[Found]) -> Result<Vec<Seen>, OpenError> {
+    /// Looks at the headers of the first `glances` segments, and at everything in the others.
+    fn survey(&mut self, found: &[Found], glances: usize) -> Result<Vec<Seen>, OpenError> {
         let mut bytes = Vec::new();
         let mut broken = false;
         let mut seen = Vec::new();
         for (index, file) in found.iter().enumerate() {
             let next = found.get(index + 1).map(|next| next.base);
-            if let Some(next) = next.filter(|next| *next <= self.from) {
-                // Nothing of this segment is needed, and reading all of them takes its time.
+            if let Some(next) = next.filter(|_| index < glances) {
+                // Nothing of this segment is replayed, and reading all of them takes its time.
                 seen.push(file.glance(&mut bytes, next)?);
                 continue;
             }
@@ -526,54 +573,60 @@ mod tests {
 
     #[test]
     fn every_row_of_the_table() {
-        let check = |from: u64, seen: &[Seen], expected: Result<End, Flaw>| {
-            assert_eq!(decide(Lsn::new(from), seen), expected, "{from} {seen:?}");
+        let check = |known: [u64; 2], seen: &[Seen], expected: Result<End, Flaw>| {
+            let [keep, durable] = known.map(Lsn::new);
+            assert_eq!(decide(keep, durable, seen), expected, "{known:?} {seen:?}");
         };
+        let new = [0, 0];
         // A new log.
-        check(0, &[], ends(0, 0));
+        check(new, &[], ends(0, 0));
         // The log ends here.
-        check(0, &[whole(0, 50)], ends(50, 1));
-        check(0, &[whole(0, 50), whole(50, 80)], ends(80, 2));
-        check(50, &[whole(0, 50), whole(50, 50)], ends(50, 2));
+        check(new, &[whole(0, 50)], ends(50, 1));
+        check(new, &[whole(0, 50), whole(50, 80)], ends(80, 2));
+        check([50, 50], &[whole(0, 50), whole(50, 50)], ends(50, 2));
+        check([10, 80], &[whole(9, 50), whole(50, 80)], ends(80, 2));
         // Dirt behind the frames of a segment that has a successor is nobody's loss.
-        check(0, &[dirty(whole(0, 50)), whole(50, 80)], ends(80, 2));
+        check(new, &[dirty(whole(0, 50)), whole(50, 80)], ends(80, 2));
         // Damage, or blank and then something.
-        check(0, &[dirty(whole(0, 50))], torn(50, 1));
-        check(0, &[telling(whole(0, 50), 50)], torn(50, 1));
+        check(new, &[dirty(whole(0, 50))], torn(50, 1));
+        check(new, &[telling(whole(0, 50), 50)], torn(50, 1));
+        check([50, 50], &[telling(whole(30, 50), 50)], torn(50, 1));
         // A further segment begins later.
-        check(0, &[whole(0, 40), whole(50, 80)], torn(40, 1));
+        check(new, &[whole(0, 40), whole(50, 80)], torn(40, 1));
         check(
-            0,
+            new,
             &[whole(0, 40), telling(whole(50, 50), 40), whole(90, 99)],
             torn(40, 1),
         );
         // No whole header.
-        check(0, &[headless(0)], torn(0, 0));
-        check(0, &[whole(0, 50), headless(50)], torn(50, 1));
+        check(new, &[headless(0)], torn(0, 0));
+        check(new, &[whole(0, 50), headless(50)], torn(50, 1));
+        check([50, 50], &[whole(0, 50), headless(50)], torn(50, 1));
         check(
-            0,
+            new,
             &[whole(0, 50), telling(headless(50), 50), whole(80, 90)],
             torn(50, 1),
         );
         // Any of these, and a witness.
-        check(7, &[whole(0, 5)], lost(0, 5, witness(7, None)));
+        check([0, 7], &[whole(0, 5)], lost(0, 5, witness(7, None)));
+        check([4, 7], &[whole(3, 5)], lost(0, 5, witness(7, None)));
         check(
-            0,
+            new,
             &[telling(whole(0, 50), 51)],
             lost(0, 50, witness(51, Some(999))),
         );
         check(
-            0,
+            new,
             &[whole(0, 40), whole(50, 50), telling(whole(90, 90), 41)],
             lost(0, 40, witness(41, Some(999))),
         );
         check(
-            0,
+            new,
             &[whole(0, 50), telling(headless(50), 60)],
             lost(1, 50, witness(60, Some(999))),
         );
         check(
-            60,
+            [0, 60],
             &[whole(0, 50), headless(50)],
             lost(1, 50, witness(60, None)),
         );
@@ -582,7 +635,7 @@ mod tests {
             segment: 1,
             end: Lsn::new(50),
         });
-        check(0, &[whole(0, 50), whole(49, 80)], overlap);
+        check(new, &[whole(0, 50), whole(49, 80)], overlap);
         // Renamed.
         let mut renamed = whole(50, 50);
         renamed.header = HeaderSeen::Whole {
@@ -593,7 +646,7 @@ mod tests {
             segment: 1,
             base: Lsn::new(51),
         });
-        check(0, &[whole(0, 40), renamed], flaw);
+        check(new, &[whole(0, 40), renamed], flaw);
         // Truncated.
         let mut truncated = whole(50, 60);
         truncated.file_len = FILE_LEN - 1;
@@ -601,7 +654,7 @@ mod tests {
             segment: 1,
             made: FILE_LEN,
         });
-        check(0, &[whole(0, 40), truncated], flaw);
+        check(new, &[whole(0, 40), truncated], flaw);
         // Another format version.
         let mut unknown = whole(50, 50);
         unknown.header = HeaderSeen::UnknownVersion(2);
@@ -609,16 +662,17 @@ mod tests {
             segment: 1,
             version: 2,
         });
-        check(0, &[whole(0, 50), unknown], flaw);
+        check(new, &[whole(0, 50), unknown], flaw);
         // The beginning is missing.
-        check(9, &[], Err(Flaw::NoStart { begins: None }));
-        check(
-            9,
-            &[whole(10, 20)],
+        let missing = |begins: Option<u64>| {
             Err(Flaw::NoStart {
-                begins: Some(Lsn::new(10)),
-            }),
-        );
+                begins: begins.map(Lsn::new),
+            })
+        };
+        check([0, 9], &[], missing(None));
+        check([9, 9], &[], missing(None));
+        check([9, 9], &[whole(10, 20)], missing(Some(10)));
+        check([9, 20], &[whole(10, 20)], missing(Some(10)));
     }
 
     #[test]

@@ -153,6 +153,9 @@ fn run_syncer(log: &Weak<Log>) {
 }
 
 fn run_spare_maker(log: &Weak<Log>) {
+    if let Some(log) = log.upgrade() {
+        log.fetch_kept();
+    }
     run(log, |log| {
         Ok(match log.make_spare() {
             SpareMade::Enough => Rest::UntilWoken,

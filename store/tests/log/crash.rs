@@ -27,10 +27,7 @@ fn crash_at(call: usize) -> Option<(SimDisk, History)> {
     }
     // A call that only reads leaves what the call before it left.
     let doing = disk.calls()[call].doing;
-    let reads = matches!(
-        doing,
-        Doing::List | Doing::Lock | Doing::Map | Doing::Open | Doing::Read
-    );
+    let reads = matches!(doing, Doing::List | Doing::Map | Doing::Open | Doing::Read);
     if reads {
         crash_at(call + 1)
     } else {

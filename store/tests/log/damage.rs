@@ -200,7 +200,9 @@ fn a_missing_segment_is_noticed_wherever_it_was() {
     let corruption = corruption(
         &disk,
         &LogOptions {
+            keep: Lsn::new(9),
             from: Lsn::new(9),
+            durable: Lsn::new(9),
             ..SMALL
         },
     );
@@ -225,38 +227,64 @@ fn a_log_may_begin_late_but_not_end_early() {
         .unwrap()
         .parse()
         .unwrap();
-    let from = LogOptions {
-        from: Lsn::new(base),
+    let base = Lsn::new(base);
+    let replayed_from = LogOptions {
+        from: base,
+        durable: base,
         ..SMALL
     };
-
-    // What lies below is not needed, nor even looked at.
-    let disk = whole.after_kill();
-    disk.flip(&first, SEGMENT + 50, 1);
-    let (log, replayed) = open(&disk, &from);
-    assert_eq!(log.stats().start, Lsn::ZERO);
+    let needed_from = LogOptions {
+        keep: base,
+        ..replayed_from
+    };
     let below = history
         .batches
         .iter()
-        .filter(|batch| batch.end.get() <= base)
+        .filter(|batch| batch.end <= base)
         .count();
     let rest = History {
         batches: history.batches[below..].to_vec(),
         ..history
     };
+
+    // What is kept and not replayed is not followed, but must be there.
+    let disk = whole.after_kill();
+    disk.flip(&first, SEGMENT + 50, 1);
+    let (log, replayed) = open(&disk, &replayed_from);
+    assert_eq!(log.stats().start, Lsn::ZERO);
     assert_eq!(rest.kept(&replayed), rest.batches.len());
     let disk = whole.after_kill();
+    disk.flip(&first, 30, 1);
+    assert!(matches!(
+        corruption(&disk, &replayed_from),
+        Corruption::Lost { at: Lsn::ZERO, .. }
+    ));
     headwater_store::disk::Disk::remove(&disk, &first).unwrap();
-    let (log, replayed) = open(&disk, &from);
-    assert_eq!(log.stats().start, Lsn::new(base));
-    assert_eq!(rest.kept(&replayed), rest.batches.len());
+    assert_eq!(
+        corruption(&disk, &replayed_from),
+        Corruption::NoStart {
+            needed: Lsn::ZERO,
+            begins: Some(base)
+        }
+    );
+
+    // What is not needed is not even looked at, and goes.
+    let disk = whole.after_kill();
+    disk.truncate(&first, 7);
+    for _ in 0..2 {
+        let (log, replayed) = open(&disk.after_kill(), &needed_from);
+        assert_eq!(log.stats().start, base);
+        assert_eq!(rest.kept(&replayed), rest.batches.len());
+    }
+    let (log, _) = open(&disk, &needed_from);
+    assert!(!disk.files().contains_key(&first));
 
     // A checkpoint that has seen more than the log holds proves a loss.
     let end = log.appended();
     drop(log);
     let beyond = LogOptions {
-        from: end.plus(1),
-        ..SMALL
+        durable: end.plus(1),
+        ..needed_from
     };
     let Corruption::Lost { at, witness, .. } = corruption(&disk, &beyond) else {
         panic!()
@@ -300,4 +328,31 @@ fn what_does_not_decode_stops_the_start_and_names_the_place() {
     };
     assert_eq!(named, at);
     open(&disk, &SMALL);
+}
+
+#[test]
+fn the_next_epoch_is_higher_even_if_nothing_is_left_of_what_is_needed() {
+    let disk = SimDisk::new();
+    for _ in 0..3 {
+        open(&disk, &SMALL).0.close().unwrap();
+    }
+    let (log, _) = open(&disk, &SMALL);
+    append(&log, &[1; 3500]);
+    let base = log.sync().unwrap();
+    append(&log, &[2; 3500]);
+    log.sync().unwrap();
+    assert_eq!(log.stats().epoch, 4);
+    let last = segments(&disk).pop().unwrap().0;
+    disk.flip(&last, SEGMENT, 1);
+    let needed_from = LogOptions {
+        keep: base,
+        from: base,
+        durable: base,
+        ..SMALL
+    };
+    for epoch in [5, 6] {
+        let (log, replayed) = open(&disk, &needed_from);
+        assert_eq!((log.stats().epoch, replayed.len()), (epoch, 0));
+        assert!(log.appended() > base);
+    }
 }

@@ -114,6 +114,9 @@ impl File for Wrapped {
         self.disk.call_back(Doing::Sync);
         Ok(())
     }
+    fn fetch(&self, len: u64) {
+        self.file.fetch(len);
+    }
     fn map(&self, len: u64, settled: u64) -> Result<Map, DiskError> {
         self.file.map(len, settled)
     }

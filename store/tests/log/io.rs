@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use headwater_store::disk::{Disk, RealDisk, SimDisk};
 use headwater_store::error::{AppendError, OpenError};
-use headwater_store::log::{Growth, Log};
+use headwater_store::log::Growth;
 use headwater_store::lsn::Lsn;
+use headwater_store::{Store, StoreOptions};
 
 use crate::support::{FRAME, SMALL, append, open_in};
 
@@ -82,14 +83,18 @@ fn a_batch_can_read_itself_and_what_was_before_it() {
 #[test]
 fn a_second_process_is_kept_out() {
     on_both_disks(|disk, dir| {
-        let (log, _) = open_in(&disk, dir, &SMALL).unwrap();
-        let second = Log::open(disk.clone(), dir, SMALL, &mut |_, _, _| Ok(()));
-        let Err(OpenError::Locked { path }) = second else {
-            panic!("{second:?}")
+        let open = || Store::open(disk.clone(), dir, StoreOptions::default());
+        let store = open().unwrap();
+        store.log().start().unwrap();
+        let Err(OpenError::Locked { path }) = open().map(drop) else {
+            panic!("it opened twice")
         };
         assert_eq!(path, dir.join("LOCK"));
+        // Who still holds the log does not keep the directory.
+        let log = Arc::clone(store.log());
+        drop(store);
+        assert!(open().is_ok());
         drop(log);
-        assert!(open_in(&disk, dir, &SMALL).is_ok());
     });
 }
 

@@ -18,7 +18,9 @@ pub(crate) const SMALL: LogOptions = LogOptions {
     policy: SyncPolicy::Always,
     spares: 1,
     reserve_bytes: 0,
+    keep: Lsn::ZERO,
     from: Lsn::ZERO,
+    durable: Lsn::ZERO,
 };
 
 /// The directory of the log on simulated disks.
