@@ -41,6 +41,7 @@ use crate::glob::{self, Case};
 
 pub(crate) use self::describe::describe;
 use self::form::OutputLimits;
+pub(crate) use self::form::Watermark;
 pub(crate) use self::id::*;
 pub(crate) use self::rewrite::RewriteError;
 use self::table::{DIRECTIVES, Directive, Meaning, When};
@@ -124,6 +125,14 @@ impl Config {
     /// `client-output-buffer-limit`.
     pub(crate) fn output_limits(&self) -> OutputLimits {
         OutputLimits::parse(&self.text(CLIENT_OUTPUT_BUFFER_LIMIT))
+    }
+
+    /// A directive about disk space.
+    ///
+    /// # Panics
+    /// When the directive is about something else.
+    pub(crate) fn watermark(&self, id: Id) -> Watermark {
+        Watermark::parse(&self.text(id)).expect("the canonical text is within the grammar")
     }
 
     /// The file that the server was started with, as an absolute path.

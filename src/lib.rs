@@ -6,7 +6,7 @@
 //!                  |          |          v
 //!                  |          |    store (log, state)          resp (requests, replies)
 //!                  v          v
-//!              session    loading, waiters, pause, stats, clients, config, clock, chance
+//!              session    loading, space, waiters, pause, stats, clients, config, clock, chance
 //! ```
 //!
 //! ARCHITECTURE.md is the way in.
@@ -32,6 +32,7 @@ mod process;
 mod refusal;
 mod server;
 mod session;
+mod space;
 mod start;
 mod stats;
 mod waiters;

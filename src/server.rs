@@ -19,6 +19,7 @@ use crate::listener::{self, Listener};
 use crate::loading::{self, Loading};
 use crate::logging::Logging;
 use crate::pause::Pause;
+use crate::space::{self, Space};
 use crate::stats::{self, Stats};
 use crate::waiters::Waiters;
 
@@ -27,6 +28,7 @@ pub(crate) struct Server {
     pub(crate) config: Config,
     pub(crate) loading: Loading,
     pub(crate) clients: Clients,
+    pub(crate) space: Space,
     pub(crate) waiters: Waiters,
     pub(crate) pause: Pause,
     pub(crate) stats: Stats,
@@ -46,6 +48,7 @@ impl Server {
             config,
             loading: Loading::new(),
             clients: Clients::default(),
+            space: Space::default(),
             waiters: Waiters::default(),
             pause: Pause::default(),
             stats: Stats::new(),
@@ -251,6 +254,7 @@ async fn serve(server: &Arc<Server>, listeners: Vec<Listener>) -> Result<Reason,
     tokio::spawn(expiry::run(Arc::clone(server)));
     tokio::spawn(relay(Arc::clone(server)));
     tokio::spawn(watch_log(Arc::clone(server)));
+    tokio::spawn(space::run(Arc::clone(server)));
     tracing::info!(
         "Headwater {version} serves on {addresses} with its data in {dir} (appendfsync {}), ready \
          in {} ms",

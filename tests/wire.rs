@@ -9,6 +9,8 @@ mod client;
 mod loading;
 #[path = "wire/server.rs"]
 mod server;
+#[path = "wire/space.rs"]
+mod space;
 
 use std::io::Write as _;
 use std::net::{IpAddr, TcpListener, UdpSocket};

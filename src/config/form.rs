@@ -106,6 +106,57 @@ impl fmt::Display for OutputLimit {
     }
 }
 
+/// How much free space is little: `disk-low` and `disk-full`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Watermark {
+    /// As much as fits the disk.
+    Auto,
+    Bytes(u64),
+    /// Of the disk; at most 100.
+    Percent(u8),
+}
+
+impl Watermark {
+    /// `auto`, a number of bytes or a percentage.
+    pub(super) fn form(given: &Given<'_>) -> Result<String, Fault> {
+        let [word] = given.words else {
+            return Err(Fault::WordCount);
+        };
+        let mark = Self::parse(word)?;
+        Ok(mark.to_string())
+    }
+
+    /// The meaning of a word.
+    ///
+    /// # Errors
+    /// When it has none.
+    pub(super) fn parse(word: &str) -> Result<Self, Fault> {
+        const NEITHER: Fault = Fault::Text("argument must be 'auto', a memory or percent value");
+        if word.eq_ignore_ascii_case("auto") {
+            return Ok(Self::Auto);
+        }
+        if let Some(share) = word.strip_suffix('%') {
+            let share = integer(share).and_then(|share| u8::try_from(share).ok());
+            return match share.ok_or(NEITHER)? {
+                share @ 0..=100 => Ok(Self::Percent(share)),
+                _ => Err(Fault::PercentTooHigh),
+            };
+        }
+        let bytes = memory(word).and_then(|bytes| u64::try_from(bytes).ok());
+        bytes.map(Self::Bytes).ok_or(NEITHER)
+    }
+}
+
+impl fmt::Display for Watermark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auto => f.write_str("auto"),
+            Self::Bytes(bytes) => write!(f, "{bytes}"),
+            Self::Percent(percent) => write!(f, "{percent}%"),
+        }
+    }
+}
+
 /// `appendonly yes|no`, always `yes`: a file may ask for less than it gets, as the redis.conf that
 /// comes with Redis does; a client that asks is told.
 pub(super) fn appendonly(given: &Given<'_>) -> Result<String, Fault> {
@@ -216,7 +267,8 @@ pub(super) fn percentiles(given: &Given<'_>) -> Result<String, Fault> {
 #[cfg(test)]
 mod tests {
     use super::{
-        OutputLimit, OutputLimits, appendonly, events, oom_scores, percentiles, save, shutdown,
+        OutputLimit, OutputLimits, Watermark, appendonly, events, oom_scores, percentiles, save,
+        shutdown,
     };
     use crate::config::value::{Fault, Given, Source};
 
@@ -235,6 +287,25 @@ mod tests {
             wanted.map(str::to_owned),
             "{text:?}"
         );
+    }
+
+    #[test]
+    fn watermarks_are_bytes_or_a_share_or_left_to_us() {
+        for (text, wanted) in [
+            ("AUTO", Ok("auto")),
+            ("0", Ok("0")),
+            ("1gb", Ok("1073741824")),
+            ("100%", Ok("100%")),
+            ("0%", Ok("0%")),
+            ("101%", Err(())),
+            ("-1%", Err(())),
+            ("-1", Err(())),
+            ("1.5gb", Err(())),
+            ("", Err(())),
+            ("1 2", Err(())),
+        ] {
+            check(Watermark::form, "auto", text, wanted);
+        }
     }
 
     #[test]

@@ -10,7 +10,7 @@
 //! * `fixed`: its default is all that is possible here, and ignoring another value would pretend
 //!   something (encryption, a replica), so any other is refused with the text.
 
-use super::form::{self, OutputLimits};
+use super::form::{self, OutputLimits, Watermark};
 use super::value::Kind::{self, Bool, Choice, Form, Int, Memory, MemoryOrPercent, Text, Words};
 
 /// One directive.
@@ -230,6 +230,13 @@ pub(crate) static DIRECTIVES: &[Directive] = &[
     accepted("dbfilename", Text, "dump.rdb", NO_SNAPSHOTS).at_start(),
     here("dir", Text, "headwater-data", "the directory of the data; it is created").at_start(),
     accepted("disable-thp", Bool, "yes", PROCESS).at_start(),
+    here("disk-full", Form(Watermark::form), "auto",
+        "what grows the data is refused while less space is free on the disk: bytes, a \
+         percentage of the disk, or `auto`, which is two segments and 16 MiB, but at most 5%; 0 \
+         is never"),
+    here("disk-low", Form(Watermark::form), "auto",
+        "the operator is warned while less space is free on the disk: bytes, a percentage of the \
+         disk, or `auto`, which is 10%, but at most 4 GiB; 0 is never"),
     accepted("dynamic-hz", Bool, "yes", EXPIRY),
     accepted("enable-debug-command", Choice(&["no", "yes", "local"]), "no",
         "there is no `DEBUG` command").at_start(),

@@ -44,7 +44,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering, fence};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -96,6 +96,8 @@ pub struct Log {
     tail: Mutex<Tail>,
     in_flight: RwLock<InFlight>,
     segments: Arc<Segments>,
+    /// Whether appends that add are refused, although there may be space.
+    growth_refused: AtomicBool,
     maker: Maker,
     background: Background,
     counters: Counters,
@@ -154,6 +156,7 @@ impl Log {
             tail: Mutex::new(Tail::new(end, left)),
             in_flight: RwLock::default(),
             segments,
+            growth_refused: AtomicBool::new(false),
             maker: Maker::new(disk.clone(), dir),
             disk,
             dir: dir.to_owned(),
@@ -232,6 +235,12 @@ impl Log {
         }
         let mut tail = self.tail.lock();
         self.marks.check()?;
+        if growth == Growth::Adds && self.growth_refused.load(Ordering::Relaxed) {
+            return Err(AppendError::Full {
+                needed: frame::HEADER as u64 + bytes_hint,
+                free: tail.room(),
+            });
+        }
         while !tail.admits(growth, bytes_hint, self.options.reserve_bytes) {
             self.make_room(&mut tail, bytes_hint)?;
         }
@@ -242,6 +251,12 @@ impl Log {
             tail,
             bytes_left: bytes_hint,
         })
+    }
+
+    /// Refuses appends that [add](Growth::Adds) from now on, as if the disk were full, or does so
+    /// no more. Batches that have begun go on.
+    pub fn refuse_growth(&self, on: bool) {
+        self.growth_refused.store(on, Ordering::Relaxed);
     }
 
     /// Everything below this has been appended.

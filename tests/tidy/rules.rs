@@ -95,6 +95,7 @@ pub(crate) const RULES: &[Rule] = &[
             ("src/listener.rs", "a pause when sockets run out"),
             ("src/loading.rs", "a long load says how far it is"),
             ("src/pause.rs", "CLIENT PAUSE ends by itself"),
+            ("src/space.rs", "free space is looked at"),
             ("src/stats.rs", "rates are sampled"),
         ],
         why: "timers belong to few places; a new one needs a reason here",

@@ -2,7 +2,7 @@
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use headwater_resp::encode_request;
 use headwater_resp::reply::{Reply, ReplyLimits, decode};
@@ -78,6 +78,32 @@ impl Client {
     pub(crate) fn ask(&mut self, words: &[&str]) -> Reply {
         self.send(&request(words));
         self.reply()
+    }
+
+    /// A field of a section of INFO.
+    pub(crate) fn info(&mut self, section: &str, name: &str) -> Option<String> {
+        let Reply::Bulk(text) = self.ask(&["INFO", section]) else {
+            panic!("INFO is text")
+        };
+        let text = String::from_utf8(text).unwrap();
+        let mut fields = text.lines().filter_map(|line| line.split_once(':'));
+        let (_, value) = fields.find(|(field, _)| *field == name)?;
+        Some(value.to_owned())
+    }
+
+    /// Asks until a field of a section of INFO is as wanted.
+    pub(crate) fn until_info(&mut self, section: &str, name: &str, wanted: &str) {
+        let began = Instant::now();
+        loop {
+            let found = self.info(section, name);
+            if found.as_deref() == Some(wanted) {
+                return;
+            }
+            assert!(
+                began.elapsed() < PATIENCE,
+                "{name} is {found:?}, not {wanted}"
+            );
+        }
     }
 
     /// The next reply.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use headwater_resp::reply::Reply;
 use rustix::process::Signal;
 
-use crate::client::{Client, PATIENCE, error, request, simple};
+use crate::client::{PATIENCE, error, request, simple};
 use crate::server::{Server, data};
 
 /// How long making the data takes at least. Loading them takes about as long: it makes the same
@@ -32,17 +32,6 @@ fn prepare(data: &Path) {
     while began.elapsed() < WORK {
         assert_eq!(client.ask(&["COPY", "s", "t", "REPLACE"]), Reply::Int(1));
     }
-}
-
-/// The value of a field of INFO.
-fn field(client: &mut Client, section: &str, name: &str) -> Option<String> {
-    let Reply::Bulk(text) = client.ask(&["INFO", section]) else {
-        panic!("INFO is text")
-    };
-    let text = String::from_utf8(text).unwrap();
-    let mut fields = text.lines().filter_map(|line| line.split_once(':'));
-    let (_, value) = fields.find(|(field, _)| *field == name)?;
-    Some(value.to_owned())
 }
 
 const LOADING: &str = "LOADING Redis is loading the dataset in memory";
@@ -92,13 +81,13 @@ fn a_server_that_loads_serves_what_needs_no_data() {
     for section in ["everything", "keyspace", "replication"] {
         assert!(matches!(client.ask(&["INFO", section]), Reply::Bulk(_)));
     }
-    let loading = field(&mut client, "persistence", "loading");
+    let loading = client.info("persistence", "loading");
     assert_eq!(
         loading.as_deref(),
         Some("1"),
         "the data are too few for this test"
     );
-    let since = field(&mut client, "persistence", "loading_start_time");
+    let since = client.info("persistence", "loading_start_time");
     assert!(since.is_some_and(|since| since.parse::<u64>().unwrap() > 0));
 
     // Whoever was refused is served on the same connection once the data are there.
@@ -108,15 +97,9 @@ fn a_server_that_loads_serves_what_needs_no_data() {
     }
     assert_eq!(client.ask(&["XLEN", "s"]), Reply::Int(50_000));
     assert_eq!(client.ask(&["XLEN", "t"]), Reply::Int(50_000));
-    assert_eq!(
-        field(&mut client, "persistence", "loading").as_deref(),
-        Some("0")
-    );
-    assert_eq!(
-        field(&mut client, "persistence", "loading_start_time"),
-        None
-    );
-    let policy = field(&mut client, "persistence", "log_policy");
+    assert_eq!(client.info("persistence", "loading").as_deref(), Some("0"));
+    assert_eq!(client.info("persistence", "loading_start_time"), None);
+    let policy = client.info("persistence", "log_policy");
     assert_eq!(policy.as_deref(), Some("everysec"));
     server.signal(Signal::TERM);
     let ended = server.ended();

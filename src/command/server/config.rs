@@ -127,6 +127,8 @@ fn take_effect(server: &Server, id: Id) {
         if let Some(opened) = server.loading.opened() {
             opened.store.log().set_policy(sync_policy(&server.config));
         }
+    } else if id == config::DISK_FULL || id == config::DISK_LOW {
+        server.space.look_again();
     } else if id == config::LOGLEVEL {
         server.logging.set(&server.config);
     } else if id == config::MAXCLIENTS {

@@ -263,7 +263,7 @@ fn memory(fields: &mut Fields, data: &Data<'_>) {
 fn persistence(fields: &mut Fields, data: &Data<'_>) {
     let server = data.server;
     let log = server.loading.opened().map(|opened| opened.store.log());
-    let is_well = log.is_none_or(|log| log.poisoned().is_none());
+    let is_well = log.is_none_or(|log| log.poisoned().is_none()) && !server.space.is_full();
     fields.put("loading", u8::from(log.is_none()));
     fields.put("async_loading", 0);
     fields.put("rdb_changes_since_last_save", 0);
@@ -279,6 +279,13 @@ fn persistence(fields: &mut Fields, data: &Data<'_>) {
     fields.put("aof_current_rewrite_time_sec", -1);
     fields.put("aof_last_bgrewrite_status", "ok");
     fields.put("aof_last_write_status", if is_well { "ok" } else { "err" });
+    if let Some(found) = server.space.found() {
+        fields.put("disk_state", found.room);
+        fields.put("disk_free_bytes", found.free);
+        fields.put("disk_total_bytes", found.total);
+        fields.put("disk_low_bytes", found.marks.low);
+        fields.put("disk_full_bytes", found.marks.full);
+    }
     match log {
         None => fields.put("loading_start_time", server.loading.start_time()),
         Some(log) => log_fields(fields, log),

@@ -126,3 +126,26 @@ fn a_batch_that_lied_on_a_full_disk_poisons_the_log() {
     assert!(log.append(Growth::Frees, 1).is_err());
     assert_eq!(log.stats().segments, 1);
 }
+
+#[test]
+fn growth_is_refused_on_request_and_what_frees_goes_on() {
+    let disk = SimDisk::new();
+    let (log, _) = open(&disk, &SMALL);
+    let added = |growth| match log.append(growth, 100) {
+        Ok(mut batch) => {
+            batch.push(|buffer| buffer.push(7));
+            true
+        }
+        Err(AppendError::Full { free, .. }) => {
+            assert!(free > 100, "there is room, but not for this");
+            false
+        }
+        Err(other) => panic!("{other}"),
+    };
+    let both = || [Growth::Adds, Growth::Frees].map(added);
+    assert_eq!(both(), [true, true]);
+    log.refuse_growth(true);
+    assert_eq!(both(), [false, true]);
+    log.refuse_growth(false);
+    assert_eq!(both(), [true, true]);
+}
