@@ -28,11 +28,10 @@
 //! |---|---|
 //! | [`scenario`], [`workload`], [`entry`] | what is asked of the servers |
 //! | [`load`], [`wire`], [`clock`] | the generator |
-//! | [`server`], [`client`], [`machine`], [`cleanup`] | processes and where they run |
+//! | [`server`], [`client`], [`machine`], [`crate::cleanup`] | processes and where they run |
 //! | [`restart`] | memory, disk, and the time a server is away |
 //! | [`figures`], [`report`] | what comes of it |
 
-mod cleanup;
 mod client;
 mod clock;
 mod entry;
@@ -47,6 +46,7 @@ mod server;
 mod wire;
 mod workload;
 
+use crate::cleanup;
 use fault::Fault;
 use figures::{Figures, RestartFigures};
 use load::Window;
@@ -151,7 +151,7 @@ fn bench(options: &Options) -> Result<(), Fault> {
             "a sync on tmpfs is none: choose another --dir".to_owned(),
         ));
     }
-    cleanup::install(root.path())?;
+    cleanup::install(Some(root.path()))?;
     let cores = Cores {
         server: options.server_cores.clone(),
         load: options.load_cores.clone(),

@@ -3,6 +3,8 @@
 use clap::{Parser, Subcommand};
 
 mod bench;
+mod chance;
+mod cleanup;
 mod clients;
 mod connection;
 mod differ;

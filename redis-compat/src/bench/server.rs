@@ -2,16 +2,16 @@
 //!
 //! All get the same directives, Headwater the subset it needs, and are otherwise as they come:
 //! snapshots off and no rewriting of the append-only file during a run, so that what is measured
-//! is the work of the requests. A server has its own process group (see [`super::cleanup`]), a
+//! is the work of the requests. A server has its own process group (see [`crate::cleanup`]), a
 //! free port, and a directory below the bench's root, which goes with it.
 
 use super::{
-    cleanup,
     client::Client,
     clock,
     fault::Fault,
     machine::{self, Cores},
 };
+use crate::cleanup;
 use rustix::process::{Pid, Signal, kill_process};
 use std::{
     fmt,

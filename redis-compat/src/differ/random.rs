@@ -11,6 +11,7 @@ use std::io;
 use std::net::SocketAddr;
 
 use super::compare::{Comparison, Parting};
+use crate::chance::Chance;
 use crate::connection::{Answer, Connection, encode};
 
 const KEYS: [&str; 3] = ["a", "b", "c"];
@@ -118,8 +119,7 @@ fn words(command: &str) -> Vec<String> {
 
 /// Makes up commands.
 struct Author {
-    /// State of a SplitMix64 generator.
-    state: u64,
+    chance: Chance,
     /// The last ID that was used for each key; most new ones are a little above.
     last: [u64; KEYS.len()],
 }
@@ -127,44 +127,15 @@ struct Author {
 impl Author {
     fn new(seed: u64) -> Self {
         Self {
-            state: seed,
+            chance: Chance::new(seed),
             last: [0; KEYS.len()],
         }
     }
 
-    fn next(&mut self) -> u64 {
-        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.state;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    /// A number below `bound`.
-    fn below(&mut self, bound: u64) -> u64 {
-        self.next() % bound
-    }
-
-    /// True once in `times`.
-    fn once_in(&mut self, times: u64) -> bool {
-        self.below(times) == 0
-    }
-
-    fn one_of<T: Copy>(&mut self, choices: &[T]) -> T {
-        let count = choices.len() as u64;
-        let at = self.below(count);
-        *choices
-            .iter()
-            .zip(0..)
-            .find(|(_, index)| *index == at)
-            .expect("an index below the count")
-            .0
-    }
-
     /// Small nodes, so that approximate trimming has boundaries to meet.
     fn settings(&mut self) -> Vec<Vec<String>> {
-        let entries = self.one_of(&[3, 5, 10, 100]);
-        let bytes = self.one_of(&[60, 200, 4096]);
+        let entries = self.chance.one_of(&[3, 5, 10, 100]);
+        let bytes = self.chance.one_of(&[60, 200, 4096]);
         vec![
             words(&format!("CONFIG SET stream-node-max-entries {entries}")),
             words(&format!("CONFIG SET stream-node-max-bytes {bytes}")),
@@ -179,12 +150,12 @@ impl Author {
     }
 
     fn command(&mut self) -> Vec<String> {
-        let at =
-            usize::try_from(self.below(KEYS.len() as u64)).expect("fewer keys than usize::MAX");
+        let at = usize::try_from(self.chance.below(KEYS.len() as u64))
+            .expect("fewer keys than usize::MAX");
         let key = KEYS[at];
-        let group = self.one_of(&GROUPS);
-        let consumer = self.one_of(&CONSUMERS);
-        let command = match self.below(100) {
+        let group = self.chance.one_of(&GROUPS);
+        let consumer = self.chance.one_of(&CONSUMERS);
+        let command = match self.chance.below(100) {
             0..=29 => self.add(at),
             30..=46 => self.read_group(at, group, consumer),
             47..=55 => format!("XACK {key} {group} {}", self.ids(at)),
@@ -201,17 +172,17 @@ impl Author {
             95 => format!("XINFO STREAM {key}"),
             96 => format!("XLEN {key}"),
             97 => self.set_id(at),
-            98 => format!("RENAME {key} {}", self.one_of(&KEYS)),
-            _ if self.once_in(3) => format!("DEL {key}"),
-            _ => format!("COPY {key} {} REPLACE", self.one_of(&KEYS)),
+            98 => format!("RENAME {key} {}", self.chance.one_of(&KEYS)),
+            _ if self.chance.once_in(3) => format!("DEL {key}"),
+            _ => format!("COPY {key} {} REPLACE", self.chance.one_of(&KEYS)),
         };
         words(&command)
     }
 
     /// An ID near the last one of the key, now and then one that is no ID.
     fn id(&mut self, at: usize) -> String {
-        let ms = (self.last[at] + 3).saturating_sub(self.below(25));
-        match self.below(40) {
+        let ms = (self.last[at] + 3).saturating_sub(self.chance.below(25));
+        match self.chance.below(40) {
             0 => "0-0".to_owned(),
             1 => "x".to_owned(),
             2 => ms.to_string(),
@@ -221,7 +192,7 @@ impl Author {
     }
 
     fn ids(&mut self, at: usize) -> String {
-        let count = 1 + self.below(4) + if self.once_in(10) { 10 } else { 0 };
+        let count = 1 + self.chance.below(4) + if self.chance.once_in(10) { 10 } else { 0 };
         (0..count)
             .map(|_| self.id(at))
             .collect::<Vec<_>>()
@@ -230,62 +201,62 @@ impl Author {
 
     fn add(&mut self, at: usize) -> String {
         let key = KEYS[at];
-        let id = if self.once_in(12) {
+        let id = if self.chance.once_in(12) {
             self.id(at)
-        } else if self.once_in(5) {
+        } else if self.chance.once_in(5) {
             format!("{}-*", self.last[at])
         } else {
-            self.last[at] += 1 + self.below(2);
+            self.last[at] += 1 + self.chance.below(2);
             format!("{}-0", self.last[at])
         };
-        let option = match self.below(12) {
+        let option = match self.chance.below(12) {
             0 => "NOMKSTREAM ".to_owned(),
             1 => format!("{} ", self.trim(at)),
             _ => String::new(),
         };
-        let pairs = 1 + self.below(3);
+        let pairs = 1 + self.chance.below(3);
         let fields: Vec<_> = (0..pairs)
             .map(|pair| {
-                let length = usize::try_from(self.below(30)).expect("a length below 30");
-                let value = match self.below(4) {
-                    0 => self.below(100_000).to_string(),
-                    1 => format!("-{}", self.next() >> 1),
+                let length = usize::try_from(self.chance.below(30)).expect("a length below 30");
+                let value = match self.chance.below(4) {
+                    0 => self.chance.below(100_000).to_string(),
+                    1 => format!("-{}", self.chance.next() >> 1),
                     _ => "v".repeat(length + 1),
                 };
-                format!("{}{pair} {value}", self.one_of(&["f", "field"]))
+                format!("{}{pair} {value}", self.chance.one_of(&["f", "field"]))
             })
             .collect();
         format!("XADD {key} {option}{id} {}", fields.join(" "))
     }
 
     fn trim(&mut self, at: usize) -> String {
-        let operator = self.one_of(&["", "= ", "~ ", "~ "]);
-        let limit = if operator == "~ " && self.once_in(3) {
-            format!(" LIMIT {}", self.below(30))
+        let operator = self.chance.one_of(&["", "= ", "~ ", "~ "]);
+        let limit = if operator == "~ " && self.chance.once_in(3) {
+            format!(" LIMIT {}", self.chance.below(30))
         } else {
             String::new()
         };
-        if self.once_in(2) {
-            format!("MAXLEN {operator}{}{limit}", self.below(40))
+        if self.chance.once_in(2) {
+            format!("MAXLEN {operator}{}{limit}", self.chance.below(40))
         } else {
             format!("MINID {operator}{}{limit}", self.id(at))
         }
     }
 
     fn read_group(&mut self, at: usize, group: &str, consumer: &str) -> String {
-        let count = if self.once_in(4) {
+        let count = if self.chance.once_in(4) {
             ""
         } else {
-            self.one_of(&["COUNT 1 ", "COUNT 3 "])
+            self.chance.one_of(&["COUNT 1 ", "COUNT 3 "])
         };
-        let ack = if self.once_in(8) { "NOACK " } else { "" };
-        let id = if self.once_in(5) {
+        let ack = if self.chance.once_in(8) { "NOACK " } else { "" };
+        let id = if self.chance.once_in(5) {
             self.id(at)
         } else {
             ">".to_owned()
         };
         let other = KEYS[(at + 1) % KEYS.len()];
-        let streams = if self.once_in(8) {
+        let streams = if self.chance.once_in(8) {
             format!("{} {other} {id} >", KEYS[at])
         } else {
             format!("{} {id}", KEYS[at])
@@ -295,25 +266,25 @@ impl Author {
 
     /// Claimed by anyone, or by nobody before a quarter of an hour.
     fn min_idle(&mut self) -> &'static str {
-        self.one_of(&["0", "0", "900000"])
+        self.chance.one_of(&["0", "0", "900000"])
     }
 
     fn claim(&mut self, at: usize, group: &str, consumer: &str) -> String {
         let (idle, ids) = (self.min_idle(), self.ids(at));
         let mut options = String::new();
-        if self.once_in(3) {
+        if self.chance.once_in(3) {
             options += " IDLE 2000000";
         }
-        if self.once_in(4) {
-            options += &format!(" RETRYCOUNT {}", self.below(9));
+        if self.chance.once_in(4) {
+            options += &format!(" RETRYCOUNT {}", self.chance.below(9));
         }
-        if self.once_in(3) {
+        if self.chance.once_in(3) {
             options += " FORCE";
         }
-        if self.once_in(3) {
+        if self.chance.once_in(3) {
             options += " JUSTID";
         }
-        if self.once_in(8) {
+        if self.chance.once_in(8) {
             options += &format!(" LASTID {}", self.id(at));
         }
         format!(
@@ -324,17 +295,21 @@ impl Author {
 
     fn autoclaim(&mut self, at: usize, group: &str, consumer: &str) -> String {
         let (idle, start) = (self.min_idle(), self.id(at));
-        let start = if self.once_in(2) {
+        let start = if self.chance.once_in(2) {
             "-".to_owned()
         } else {
             start
         };
-        let count = if self.once_in(2) {
+        let count = if self.chance.once_in(2) {
             String::new()
         } else {
-            format!(" COUNT {}", self.below(6))
+            format!(" COUNT {}", self.chance.below(6))
         };
-        let just_id = if self.once_in(3) { " JUSTID" } else { "" };
+        let just_id = if self.chance.once_in(3) {
+            " JUSTID"
+        } else {
+            ""
+        };
         format!(
             "XAUTOCLAIM {} {group} {consumer} {idle} {start}{count}{just_id}",
             KEYS[at]
@@ -343,16 +318,16 @@ impl Author {
 
     fn group(&mut self, at: usize, group: &str, consumer: &str) -> String {
         let key = KEYS[at];
-        let id = if self.once_in(3) {
+        let id = if self.chance.once_in(3) {
             self.id(at)
         } else {
-            self.one_of(&["0", "$"]).to_owned()
+            self.chance.one_of(&["0", "$"]).to_owned()
         };
-        let read = match self.below(4) {
-            0 => format!(" ENTRIESREAD {}", self.below(50)),
+        let read = match self.chance.below(4) {
+            0 => format!(" ENTRIESREAD {}", self.chance.below(50)),
             _ => String::new(),
         };
-        match self.below(12) {
+        match self.chance.below(12) {
             0..=6 => format!("XGROUP CREATE {key} {group} {id} MKSTREAM{read}"),
             7 | 8 => format!("XGROUP SETID {key} {group} {id}{read}"),
             9 => format!("XGROUP CREATECONSUMER {key} {group} {consumer}"),
@@ -363,9 +338,9 @@ impl Author {
 
     fn pending(&mut self, at: usize, group: &str, consumer: &str) -> String {
         let key = KEYS[at];
-        let (from, to, count) = (self.id(at), self.id(at), self.below(20));
-        let idle = self.one_of(&["", "IDLE 0 ", "IDLE 900000 "]);
-        match self.below(4) {
+        let (from, to, count) = (self.id(at), self.id(at), self.chance.below(20));
+        let idle = self.chance.one_of(&["", "IDLE 0 ", "IDLE 900000 "]);
+        match self.chance.below(4) {
             0 => format!("XPENDING {key} {group}"),
             1 => format!("XPENDING {key} {group} {idle}- + {count}"),
             2 => format!("XPENDING {key} {group} {idle}- + {count} {consumer}"),
@@ -375,14 +350,14 @@ impl Author {
 
     fn range(&mut self, at: usize) -> String {
         let key = KEYS[at];
-        let open = self.one_of(&["", "("]);
+        let open = self.chance.one_of(&["", "("]);
         let (from, to) = (self.id(at), self.id(at));
-        let count = if self.once_in(2) {
+        let count = if self.chance.once_in(2) {
             String::new()
         } else {
-            format!(" COUNT {}", self.below(5))
+            format!(" COUNT {}", self.chance.below(5))
         };
-        match self.below(4) {
+        match self.chance.below(4) {
             0 => format!("XRANGE {key} - +{count}"),
             1 => format!("XREVRANGE {key} + -{count}"),
             2 => format!("XRANGE {key} {open}{from} {to}{count}"),
@@ -391,18 +366,18 @@ impl Author {
     }
 
     fn read(&mut self) -> String {
-        let (first, second, third) = (self.id(0), self.id(1), self.one_of(&["$", "+", "0"]));
-        let count = self.one_of(&["", "COUNT 2 "]);
+        let (first, second, third) = (self.id(0), self.id(1), self.chance.one_of(&["$", "+", "0"]));
+        let count = self.chance.one_of(&["", "COUNT 2 "]);
         format!("XREAD {count}STREAMS a b c {first} {second} {third}")
     }
 
     fn set_id(&mut self, at: usize) -> String {
         let id = self.id(at);
-        let added = match self.below(2) {
-            0 => format!(" ENTRIESADDED {}", self.below(200)),
+        let added = match self.chance.below(2) {
+            0 => format!(" ENTRIESADDED {}", self.chance.below(200)),
             _ => String::new(),
         };
-        let deleted = match self.below(3) {
+        let deleted = match self.chance.below(3) {
             0 => format!(" MAXDELETEDID {}", self.id(at)),
             _ => String::new(),
         };

@@ -1,15 +1,15 @@
-//! Nothing stays behind: no server process, no directory, however the bench ends.
+//! Nothing stays behind: no server process, no directory, however a command ends.
 //!
 //! The ordinary way out is `Drop`. Two others pass it by: Ctrl-C, and a panic, which aborts in
 //! release builds. Both are served from the list of what is alive, kept here: a thread waits for
 //! signals, a hook for panics. Servers run in process groups of their own, so that Ctrl-C reaches
-//! the bench alone.
+//! this program alone.
 //!
 //! Invariant: every server was started by [`spawn`] and is on the list as long as it runs. The
 //! list is locked while one starts, and for good once the sweep has begun, so that none slips in
 //! between.
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, kill_process_group};
 use signal_hook::{
     consts::{SIGHUP, SIGINT, SIGTERM},
     iterator::Signals,
@@ -24,7 +24,7 @@ use std::{
     time::Duration,
 };
 
-/// What must not outlive the bench.
+/// What must not outlive this program.
 struct Alive {
     servers: Vec<Pid>,
     root: Option<PathBuf>,
@@ -39,13 +39,13 @@ fn alive() -> MutexGuard<'static, Alive> {
     ALIVE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Sees to it that the servers and `root` go when the process does.
+/// Sees to it that the servers, and `root` if there is one, go when the process does.
 ///
 /// # Errors
 ///
 /// When signals cannot be caught.
-pub(super) fn install(root: &Path) -> io::Result<()> {
-    alive().root = Some(root.to_owned());
+pub(crate) fn install(root: Option<&Path>) -> io::Result<()> {
+    alive().root = root.map(Path::to_owned);
     let usual = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         usual(panic);
@@ -65,12 +65,12 @@ pub(super) fn install(root: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Starts a server that will not outlive the bench.
+/// Starts a server that will not outlive this program. It needs a process group of its own.
 ///
 /// # Errors
 ///
 /// When it cannot be started.
-pub(super) fn spawn(command: &mut Command) -> io::Result<Child> {
+pub(crate) fn spawn(command: &mut Command) -> io::Result<Child> {
     let mut alive = alive();
     let child = command.spawn()?;
     alive.servers.push(Pid::from_child(&child));
@@ -78,7 +78,7 @@ pub(super) fn spawn(command: &mut Command) -> io::Result<Child> {
 }
 
 /// Notes that a server has ended and was waited for; its number may now mean another process.
-pub(super) fn ended(server: Pid) {
+pub(crate) fn ended(server: Pid) {
     alive().servers.retain(|&other| other != server);
 }
 
@@ -87,7 +87,7 @@ fn sweep() -> MutexGuard<'static, Alive> {
     let mut alive = alive();
     for server in alive.servers.drain(..) {
         // One that is gone already is what we want.
-        let _ = kill_process(server, Signal::KILL);
+        let _ = kill_process_group(server, Signal::KILL);
     }
     // A server that is not quite dead may put a file into a directory that was just emptied.
     for _ in 0..100 {
