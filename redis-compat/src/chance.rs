@@ -21,6 +21,11 @@ impl Chance {
         self.next() % bound
     }
 
+    /// A number from `low` on, below `high`.
+    pub(crate) fn between(&mut self, low: u64, high: u64) -> u64 {
+        low + self.below(high - low)
+    }
+
     /// True once in `times`.
     pub(crate) fn once_in(&mut self, times: u64) -> bool {
         self.below(times) == 0

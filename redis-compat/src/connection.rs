@@ -18,7 +18,7 @@ pub(crate) enum Answer {
     /// Bytes that are not RESP, and why. Nothing can be read after them.
     Garbled(String),
     Reply(Reply),
-    /// Nothing came within [`PATIENCE`].
+    /// Nothing came in time.
     Silent,
 }
 
@@ -28,7 +28,7 @@ impl std::fmt::Display for Answer {
             Self::Closed => f.write_str("(the connection was closed)"),
             Self::Garbled(why) => write!(f, "(not RESP: {why})"),
             Self::Reply(reply) => reply.fmt(f),
-            Self::Silent => write!(f, "(no reply within {PATIENCE:?})"),
+            Self::Silent => f.write_str("(no reply in time)"),
         }
     }
 }
@@ -49,16 +49,34 @@ impl Connection {
     ///
     /// What the socket says, `TimedOut` after [`PATIENCE`].
     pub(crate) fn open(addr: SocketAddr) -> io::Result<Self> {
+        Self::open_with(addr, PATIENCE)
+    }
+
+    /// As [`open`](Self::open), but a reply may take longer.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open).
+    pub(crate) fn open_with(addr: SocketAddr, patience: Duration) -> io::Result<Self> {
         let socket = TcpStream::connect_timeout(&addr, PATIENCE)?;
         socket.set_nodelay(true)?;
-        socket.set_read_timeout(Some(PATIENCE))?;
-        socket.set_write_timeout(Some(PATIENCE))?;
+        socket.set_read_timeout(Some(patience))?;
+        socket.set_write_timeout(Some(patience))?;
         let source = BufReader::new(socket.try_clone()?);
         Ok(Self {
             socket,
             source,
             silent: false,
         })
+    }
+
+    /// Another hand on the socket, for ending the connection while somebody waits for a reply.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub(crate) fn socket(&self) -> io::Result<TcpStream> {
+        self.socket.try_clone()
     }
 
     /// Sends one command as an array of bulk strings.

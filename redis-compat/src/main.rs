@@ -10,6 +10,7 @@ mod connection;
 mod differ;
 mod reply;
 mod server;
+mod stress;
 
 /// Headwater beside real servers.
 #[derive(Parser)]
@@ -26,6 +27,8 @@ enum Command {
     Clients(clients::Options),
     /// Holds the same conversations with Headwater and a real server and compares the replies.
     Diff(differ::Options),
+    /// Loads a server, kills it over and over, and checks that it forgets nothing.
+    Stress(stress::Options),
 }
 
 fn main() -> std::process::ExitCode {
@@ -33,5 +36,6 @@ fn main() -> std::process::ExitCode {
         Command::Bench(options) => bench::run(&options),
         Command::Clients(options) => clients::run(&options),
         Command::Diff(options) => differ::run(&options),
+        Command::Stress(options) => stress::run(&options),
     }
 }
