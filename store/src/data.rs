@@ -59,12 +59,17 @@ pub(crate) use self::writer::FileWriter;
 use crate::disk::Disk;
 use crate::error::{DataError, DiskError};
 
+/// How many may read at once, unless chance has them wait for each other.
+const LOADERS: usize = 64;
+
 /// The data files of a store.
 pub(crate) struct Data {
     disk: Arc<dyn Disk>,
     dir: PathBuf,
     files: Mutex<Files>,
     cache: BlockCache,
+    /// Taken by who loads, so that of many who want the same blocks one reads them.
+    loading: [Mutex<()>; LOADERS],
     reads: Reads,
 }
 
@@ -140,11 +145,13 @@ impl Data {
                 next: last.map_or(1, |last| last + 1),
             }),
             cache: BlockCache::new(cache_bytes),
+            loading: std::array::from_fn(|_| Mutex::default()),
             reads: Reads::default(),
         }))
     }
 
-    /// Makes the file of this number and length, which a checkpoint names, one of the store's.
+    /// Makes the file of this number and length, which a checkpoint names, one of the store's. It
+    /// may be already.
     ///
     /// # Errors
     ///
@@ -154,8 +161,8 @@ impl Data {
         file.check(&*self.disk)?;
         let mut files = self.files.lock();
         files.found.remove(&Name::Whole(number));
-        files.known.insert(number, file.clone());
-        Ok(file)
+        files.next = files.next.max(number.saturating_add(1));
+        Ok(files.known.entry(number).or_insert(file).clone())
     }
 
     /// The number that the next file will get, at least.

@@ -120,6 +120,10 @@ pub trait File: Send + Sync + fmt::Debug {
     /// Whatever the file system refuses, and when the file ends before.
     fn read_at(&self, pos: u64, into: &mut [u8]) -> Result<(), DiskError>;
 
+    /// Says that `len` bytes from `pos` on will be read soon, so that they can be fetched in the
+    /// meantime. Nothing depends on it.
+    fn will_read(&self, _pos: u64, _len: u64) {}
+
     /// Writes all of `bytes` at `pos`.
     ///
     /// # Errors

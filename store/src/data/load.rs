@@ -7,9 +7,11 @@
 use std::iter;
 use std::sync::Arc;
 
+use parking_lot::MutexGuard;
+
 use super::Data;
 use super::block::Block;
-use super::cache::Cached;
+use super::cache::{BlockKey, Cached};
 use super::file::to_usize;
 use super::index::{Index, OTHER_ENTRIES};
 use super::reader::{Cold, ColdBlock, Loaded, Part};
@@ -30,9 +32,13 @@ impl Data {
     /// When one of them cannot be read, or is not what was written.
     pub(crate) fn load(&self, cold: &Cold) -> Result<Loaded, DataError> {
         let mut loaded = Loaded::default();
+        let Some(first) = cold.blocks().first() else {
+            return Ok(loaded);
+        };
+        let _one_reads = self.loader(first.key());
         let mut rest = Vec::new();
         for block in cold.blocks() {
-            // Somebody else may have wanted it, too.
+            // Consumers of one group all want the same next block; somebody has loaded it by now.
             match self.cache.peek(block.key()) {
                 Some(found) => loaded.push(block.key(), found),
                 None => rest.push(block),
@@ -52,6 +58,13 @@ impl Data {
             opened = Some((data_file.number(), file));
         }
         Ok(loaded)
+    }
+
+    /// Waits for others who load what begins about here.
+    fn loader(&self, at: BlockKey) -> MutexGuard<'_, ()> {
+        let area = at.file.wrapping_add(at.pos / READ_AHEAD);
+        let loader = usize::try_from(area % self.loading.len() as u64);
+        self.loading[loader.expect("there are few loaders")].lock()
     }
 
     /// The blocks behind `run` that whoever wants it will want next.
@@ -82,6 +95,9 @@ impl Data {
         let mut bytes = vec![0; to_usize(bytes)];
         file.read_at(run[0].key().pos, &mut bytes)?;
         self.reads.add(bytes.len() as u64);
+        if !ahead.is_empty() {
+            file.will_read(run[0].key().pos + bytes.len() as u64, READ_AHEAD);
+        }
         let mut rest = &bytes[..];
         for (at, block) in blocks.enumerate() {
             let (bytes, behind) = rest.split_at(block.len() as usize);

@@ -1,28 +1,58 @@
-//! Files as a whole: what was written is read, and damage is noticed.
+//! Data files as a whole, on a simulated disk.
 
-use std::path::Path;
+mod damage;
+mod faults;
+mod golden;
+mod model;
+mod reading;
+mod registry;
+
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{Data, Extent, NodeHead, Patience, Reader};
+use proptest::test_runner::Config as ProptestConfig;
+
+use super::{Data, Extent, FileWriter, NodeHead, Patience, Reader, file};
 use crate::disk::SimDisk;
+use crate::error::DiskError;
 use crate::id::{StreamId, StreamNo};
 use crate::record::Fields;
 
+/// For properties that write files. A failure prints the shortest history that shows it.
+fn few_cases() -> ProptestConfig {
+    ProptestConfig {
+        cases: 48,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    }
+}
+
 const DIR: &str = "/data";
 
-/// A node and its entries, as somebody settles them.
-#[derive(Clone, Debug)]
+/// A node, or a part of one, and its entries: what somebody settles.
+#[derive(Clone, PartialEq, Eq, Debug)]
 struct Node {
     head: NodeHead,
-    entries: Vec<(StreamId, Vec<u8>)>,
+    entries: Vec<Entry>,
 }
+
+type Entry = (StreamId, Vec<u8>);
 
 fn open(disk: &SimDisk) -> Arc<Data> {
-    Data::open(Arc::new(disk.clone()), Path::new(DIR), 1 << 20).unwrap()
+    with_cache(disk, 1 << 20)
 }
 
-fn fields(resp: &[u8]) -> Fields<'_> {
-    Fields { words: 2, resp }
+fn with_cache(disk: &SimDisk, bytes: u64) -> Arc<Data> {
+    Data::open(Arc::new(disk.clone()), Path::new(DIR), bytes).unwrap()
+}
+
+fn path(number: u64) -> PathBuf {
+    file::path(Path::new(DIR), number)
+}
+
+/// The names in the directory.
+fn names(disk: &SimDisk) -> Vec<PathBuf> {
+    disk.files().into_keys().collect()
 }
 
 /// One node of entries `from..to`, each with `bytes` bytes of fields.
@@ -43,48 +73,57 @@ fn node(from: u64, to: u64, bytes: usize) -> Node {
     }
 }
 
-/// Writes one file with these extents.
-fn write(data: &Arc<Data>, extents: &[(u64, Vec<Node>)]) -> Vec<Arc<Extent>> {
-    let mut writer = data.create_file().unwrap();
-    for (stream, nodes) in extents {
-        writer.begin_extent(StreamNo::new(*stream));
-        for node in nodes {
-            writer.node(node.head);
-            for (id, resp) in &node.entries {
-                writer.entry(*id, fields(resp)).unwrap();
-            }
-        }
-        assert!(writer.end_extent().unwrap());
-    }
-    writer.finish().unwrap().1
+fn entries(nodes: &[Node]) -> Vec<Entry> {
+    let all = nodes.iter().flat_map(|node| node.entries.clone());
+    all.collect()
 }
 
-/// All entries of an extent, through the reader.
-fn read(reader: &Reader<'_>, extent: &Arc<Extent>) -> Vec<(StreamId, Vec<u8>)> {
-    let index = reader.index(extent).unwrap();
+/// Writes one extent.
+fn put(writer: &mut FileWriter, stream: u64, nodes: &[Node]) -> Result<(), DiskError> {
+    writer.begin_extent(StreamNo::new(stream));
+    for node in nodes {
+        writer.node(node.head);
+        for (id, resp) in &node.entries {
+            writer.entry(*id, Fields { words: 2, resp })?;
+        }
+    }
+    assert_eq!(writer.end_extent()?, !entries(nodes).is_empty());
+    Ok(())
+}
+
+/// Writes one file with an extent for each of these streams.
+fn write(data: &Arc<Data>, extents: &[(u64, Vec<Node>)]) -> Result<Vec<Arc<Extent>>, DiskError> {
+    let mut writer = data.create_file()?;
+    for (stream, nodes) in extents {
+        put(&mut writer, *stream, nodes)?;
+    }
+    let (file, extents) = writer.finish()?;
+    assert_eq!(
+        file.live(),
+        extents.iter().map(|extent| extent.row.bytes).sum()
+    );
+    Ok(extents)
+}
+
+/// All entries of an extent, each read through its place.
+fn read(reader: &Reader<'_>, extent: &Arc<Extent>) -> Result<Vec<Entry>, super::Missing> {
+    let index = reader.index(extent)?;
     let mut entries = Vec::new();
     for number in 0..index.rows().len() {
-        let pinned = reader.block(extent, &index, number).unwrap();
-        let block = &pinned.block;
-        for entry in block.entries(block.ordinals()) {
-            assert_eq!(entries.len(), entry.ordinal as usize);
-            let resp = reader.fields(pinned.pin, entry.offset, |fields: Fields<'_>| {
+        let pinned = reader.block(extent, &index, number)?;
+        for entry in pinned.block.entries(pinned.block.ordinals()) {
+            let resp = reader.fields(pinned.pin, entry.offset, |fields| {
+                assert_eq!(fields.words, 2);
                 fields.resp.to_vec()
             });
             entries.push((entry.id, resp));
         }
     }
-    entries
+    Ok(entries)
 }
 
-#[test]
-fn what_was_written_is_read() {
-    let data = open(&SimDisk::new());
-    let extents = [(3, vec![node(1, 2000, 100)]), (9, vec![node(5, 6, 10)])];
-    let written = write(&data, &extents);
-    let reader = Reader::new(&data, Patience::Wait);
-    for (extent, (_, nodes)) in written.iter().zip(&extents) {
-        let expected: Vec<_> = nodes.iter().flat_map(|node| node.entries.clone()).collect();
-        assert_eq!(read(&reader, extent), expected);
-    }
+/// All entries of an extent, from disk.
+fn read_anew(data: &Data, extent: &Arc<Extent>) -> Result<Vec<Entry>, super::Missing> {
+    data.cache.forget(|_| true);
+    read(&Reader::new(data, Patience::Wait), extent)
 }

@@ -239,7 +239,7 @@ impl FileWriter {
         making
             .index
             .seal_block(&mut making.block, &mut self.buffer, address);
-        if let Some(node) = &mut making.node {
+        if let Some(node) = making.node.as_mut().filter(|node| node.placed) {
             // If more of it follows, that is another piece of it.
             node.placed = false;
             node.head.continues = true;

@@ -153,6 +153,11 @@ impl File for Real {
             .doing(Doing::Read, &self.path)
     }
 
+    fn will_read(&self, pos: u64, len: u64) {
+        // Advice that is not taken costs time only.
+        let _ = rustix::fs::fadvise(&self.file, pos, NonZeroU64::new(len), Advice::WillNeed);
+    }
+
     fn write_at(&self, pos: u64, bytes: &[u8]) -> Result<(), DiskError> {
         // One write may take less than 2^31 bytes.
         const WRITE_MAX: usize = 1 << 30;

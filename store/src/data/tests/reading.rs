@@ -1,0 +1,217 @@
+//! Readers, the cache between them and the disk, and what one read brings.
+
+use std::sync::Arc;
+
+use proptest::prelude::any;
+use proptest::proptest;
+
+use super::{entries, node, open, read, with_cache, write};
+use crate::data::{Cold, Data, Extent, Loaded, Missing, Patience, Reader};
+use crate::disk::{Disk, SimDisk};
+use crate::error::Doing;
+
+/// An extent of so many blocks, one entry each.
+fn extent(data: &Arc<Data>, blocks: u64) -> Arc<Extent> {
+    write(data, &[(3, vec![node(0, blocks, 20_000)])])
+        .unwrap()
+        .remove(0)
+}
+
+/// Runs `access` again and again as a connection does, loading what it lacks; how often it halted.
+fn run<R>(data: &Data, mut access: impl FnMut(&Reader<'_>) -> Result<R, Missing>) -> (R, usize) {
+    let mut all = Loaded::default();
+    for halts in 0.. {
+        let reader = Reader::new(data, Patience::Halt);
+        reader.pin(all.clone());
+        match access(&reader) {
+            Ok(result) => return (result, halts),
+            Err(Missing::Cold(cold)) => all.merge(data.load(&cold).unwrap()),
+            Err(Missing::Unreadable(fault)) => panic!("{fault}"),
+        }
+    }
+    unreachable!("it ends, or the test is stopped")
+}
+
+#[test]
+fn an_access_gets_further_with_every_load_even_without_a_cache() {
+    let disk = SimDisk::new();
+    let data = with_cache(&disk, 0);
+    let extent = extent(&data, 10);
+    let expected = entries(&[node(0, 10, 20_000)]);
+    let (all, halts) = run(&data, |reader| read(reader, &extent));
+    assert_eq!((all, halts), (expected, 11), "the index, and each block");
+    assert_eq!(data.stats().cache_bytes, 0);
+}
+
+#[test]
+fn an_access_can_ask_for_all_it_needs_at_once() {
+    let disk = SimDisk::new();
+    let data = with_cache(&disk, 0);
+    let extent = extent(&data, 10);
+    let read = |reader: &Reader<'_>| {
+        let index = reader.index(&extent)?;
+        reader.warm(&extent, &index, 2..5)?;
+        reader.warm(&extent, &index, 7..8)
+    };
+    let (mut halts, mut all) = (Vec::new(), Loaded::default());
+    while let Err(Missing::Cold(cold)) = {
+        let reader = Reader::new(&data, Patience::Halt);
+        reader.pin(all.clone());
+        read(&reader)
+    } {
+        halts.push(cold.bytes() / 20_000);
+        all.merge(data.load(&cold).unwrap());
+    }
+    assert_eq!(halts, [0, 3, 1]);
+    // Joined by the caller, in any order and twice: two reads, for the one gap.
+    let reader = Reader::new(&data, Patience::Wait);
+    let index = reader.index(&extent).unwrap();
+    reader.set_patience(Patience::Halt);
+    let mut cold = Cold::default();
+    for blocks in [7..8, 2..5, 4..6] {
+        let Err(Missing::Cold(more)) = reader.warm(&extent, &index, blocks) else {
+            panic!("nothing is in memory");
+        };
+        cold.merge(more);
+    }
+    assert_eq!(cold.bytes() / 20_000, 5);
+    let before = disk.calls().len();
+    let loaded = data.load(&cold).unwrap();
+    assert!(loaded.bytes() > cold.bytes());
+    let calls = disk.calls().split_off(before);
+    let doings: Vec<_> = calls.iter().map(|call| call.doing).collect();
+    assert_eq!(doings, [Doing::Open, Doing::Read, Doing::Read]);
+    assert!(data.load(&Cold::default()).unwrap().bytes() == 0);
+}
+
+#[test]
+fn who_goes_on_reading_reads_ahead() {
+    let disk = SimDisk::new();
+    let data = with_cache(&disk, 8 << 20);
+    let extent = extent(&data, 40);
+    let reads = |from: usize, to: usize| {
+        let before = data.stats();
+        for block in from..to {
+            let reader = Reader::new(&data, Patience::Wait);
+            let index = reader.index(&extent).unwrap();
+            reader.block(&extent, &index, block).unwrap();
+        }
+        let after = data.stats();
+        (
+            after.reads - before.reads,
+            (after.read_bytes - before.read_bytes) / 20_000,
+        )
+    };
+    // The index, then 13 blocks at once.
+    assert_eq!(reads(0, 13), (2, 13));
+    assert_eq!(reads(13, 14), (1, 13));
+    // Whoever comes from nowhere may leave for anywhere.
+    assert_eq!(reads(35, 36), (1, 1));
+    // He stays; there is an end.
+    assert_eq!(reads(36, 40), (1, 4));
+    // What is there is not read again.
+    assert_eq!(reads(26, 40), (1, 9));
+    assert_eq!(reads(0, 40), (0, 0));
+}
+
+#[test]
+fn a_damaged_block_ahead_is_the_concern_of_who_needs_it() {
+    let disk = SimDisk::new();
+    let data = with_cache(&disk, 8 << 20);
+    let extent = extent(&data, 4);
+    disk.flip(extent.file.path(), 50_000, 1);
+    let reader = Reader::new(&data, Patience::Wait);
+    let index = reader.index(&extent).unwrap();
+    reader.block(&extent, &index, 0).unwrap();
+    reader.block(&extent, &index, 1).unwrap();
+    let Err(Missing::Unreadable(fault)) = reader.block(&extent, &index, 2) else {
+        panic!("it is damaged");
+    };
+    assert!(fault.to_string().contains("checksum"), "{fault}");
+    reader.block(&extent, &index, 3).unwrap();
+}
+
+#[test]
+fn a_block_is_pinned_once_and_stays() {
+    let disk = SimDisk::new();
+    let data = open(&disk);
+    let extent = extent(&data, 3);
+    let reader = Reader::new(&data, Patience::Wait);
+    let index = reader.index(&extent).unwrap();
+    let pins = [2, 0, 2, 1, 0].map(|block| reader.block(&extent, &index, block).unwrap().pin);
+    assert_eq!(pins[0], pins[2]);
+    assert_eq!(pins[1], pins[4]);
+    assert!(pins[0] != pins[1] && pins[1] != pins[3]);
+    data.cache.forget(|_| true);
+    disk.remove(extent.file.path()).unwrap();
+    let last = reader.block(&extent, &index, 2).unwrap();
+    let entry = last.block.entry(2);
+    let resp = reader.fields(last.pin, entry.offset, |fields| fields.resp.to_vec());
+    assert_eq!(resp, [2; 20_000]);
+}
+
+#[test]
+fn many_who_want_the_same_read_it_once() {
+    let disk = SimDisk::new();
+    let data = with_cache(&disk, 8 << 20);
+    let extent = extent(&data, 12);
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                let reader = Reader::new(&data, Patience::Wait);
+                assert_eq!(read(&reader, &extent).unwrap().len(), 12);
+            });
+        }
+    });
+    assert_eq!(data.stats().reads, 2, "the index, and all blocks");
+}
+
+#[test]
+fn hits_and_misses_are_counted() {
+    let disk = SimDisk::new();
+    let data = open(&disk);
+    let extent = extent(&data, 3);
+    let counts = || (data.stats().cache_hits, data.stats().cache_misses);
+    let read = |block| {
+        let reader = Reader::new(&data, Patience::Wait);
+        let index = reader.index(&extent).unwrap();
+        reader.block(&extent, &index, block).unwrap();
+        reader.block(&extent, &index, block).unwrap();
+    };
+    read(0);
+    assert_eq!(counts(), (0, 2));
+    read(0);
+    assert_eq!(counts(), (2, 2));
+    read(2);
+    assert_eq!(counts(), (4, 2), "it was read ahead");
+}
+
+proptest! {
+    #![proptest_config(super::few_cases())]
+
+    #[test]
+    fn the_cache_stays_in_its_budget(seed in any::<u64>(), blocks in 1..60_u64) {
+        let disk = SimDisk::new();
+        let data = with_cache(&disk, 300_000);
+        let extent = extent(&data, blocks);
+        let mut random = seed;
+        for budget in [300_000, 90_000, 1_000_000, 0, 50_000] {
+            data.set_cache_bytes(budget);
+            for _ in 0..40 {
+                let stats = data.stats();
+                assert!(stats.cache_bytes <= stats.cache_budget, "{stats:?}");
+                assert!(stats.cache_budget < budget + 64, "{stats:?}");
+                random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                let block = usize::try_from((random >> 33) % blocks).unwrap();
+                let reader = Reader::new(&data, Patience::Wait);
+                let index = reader.index(&extent).unwrap();
+                let pinned = reader.block(&extent, &index, block).unwrap();
+                assert_eq!(pinned.block.ordinals().start as usize, block);
+            }
+        }
+        data.set_cache_bytes(8 << 20);
+        let reader = Reader::new(&data, Patience::Wait);
+        read(&reader, &extent).unwrap();
+        assert!(data.stats().cache_bytes > blocks * 20_000, "{:?}", data.stats());
+    }
+}
