@@ -28,11 +28,14 @@ use std::{
 struct Alive {
     servers: Vec<Pid>,
     root: Option<PathBuf>,
+    /// Commands that take away what the servers used.
+    last: Vec<Vec<String>>,
 }
 
 static ALIVE: Mutex<Alive> = Mutex::new(Alive {
     servers: Vec::new(),
     root: None,
+    last: Vec::new(),
 });
 
 fn alive() -> MutexGuard<'static, Alive> {
@@ -82,12 +85,23 @@ pub(crate) fn ended(server: Pid) {
     alive().servers.retain(|&other| other != server);
 }
 
+/// Runs a command after the servers were killed, if they have to be. It may find its work done.
+pub(crate) fn at_the_end(words: &[&str]) {
+    let words = words.iter().map(|&word| word.to_owned()).collect();
+    alive().last.push(words);
+}
+
 /// Kills the servers and removes the root; returns the lock.
 fn sweep() -> MutexGuard<'static, Alive> {
     let mut alive = alive();
     for server in alive.servers.drain(..) {
         // One that is gone already is what we want.
         let _ = kill_process_group(server, Signal::KILL);
+    }
+    for words in alive.last.drain(..) {
+        if let [program, words @ ..] = words.as_slice() {
+            let _ = Command::new(program).args(words).output();
+        }
     }
     // A server that is not quite dead may put a file into a directory that was just emptied.
     for _ in 0..100 {

@@ -30,6 +30,7 @@
 //! | [`stage`], [`totals`] | what the threads share |
 //! | [`victim`], [`process`] | the server, killed |
 //! | [`inject`] | the server on a disk that fails |
+//! | [`power`], [`disk`] | the server on a machine that loses its power |
 
 #![expect(
     clippy::print_stdout,
@@ -40,10 +41,12 @@
 mod audit;
 mod author;
 mod content;
+mod disk;
 mod id;
 mod inject;
 mod model;
 mod op;
+mod power;
 mod process;
 mod stage;
 mod totals;
@@ -61,6 +64,7 @@ use crate::cleanup;
 use crate::connection::Connection;
 use audit::Trouble;
 use inject::FailingDisk;
+use power::{FileSystem, Machine};
 use stage::{LOOK, PATIENCE, Stage};
 use victim::{Fault, Local, Victim};
 use worker::{Shape, Worker};
@@ -97,6 +101,17 @@ pub(crate) struct Options {
     /// `appendfsync always`.
     #[arg(long)]
     inject: bool,
+    /// Cuts the power of a machine in which the server runs, instead of only killing it: a
+    /// User-mode Linux, with a disk that loses what was not flushed. Installs what it needs.
+    #[arg(long, conflicts_with = "inject")]
+    power: bool,
+    /// The file system of that machine's disk.
+    #[arg(long, value_enum, default_value = "ext4")]
+    file_system: FileSystem,
+    /// Is content only if something was lost: shows that a loss is seen. Without directives, the
+    /// server does not sync then.
+    #[arg(long)]
+    control: bool,
     /// Where the data and the output of the server go, which stay there [default: a directory
     /// below target, removed when all is well].
     #[arg(long, value_name = "DIR")]
@@ -114,6 +129,14 @@ pub(crate) fn run(options: &Options) -> ExitCode {
     let seed = options.seed.unwrap_or_else(seed_of_now);
     println!("stress: seed {seed}");
     match options.stress(seed) {
+        Err(Fault::Violation(what)) if options.control => {
+            println!("as was to be shown: {what}");
+            ExitCode::SUCCESS
+        }
+        Ok(()) if options.control => {
+            println!("VIOLATION: nothing was lost, so nothing is shown by what is not lost");
+            ExitCode::FAILURE
+        }
         Ok(()) => ExitCode::SUCCESS,
         Err(Fault::Violation(what)) => {
             println!("VIOLATION: {what}");
@@ -139,6 +162,7 @@ impl Options {
         println!("{:.1} s", began.elapsed().as_secs_f64());
         match ran {
             Ok(()) => Ok(()),
+            Err(fault) if self.control => Err(fault),
             Err(fault) => {
                 let dir = dir.keep();
                 let words = victim.last_words();
@@ -198,13 +222,15 @@ impl Options {
         for kill in 1.. {
             victim.start(Some(chance))?;
             // Now and then it is killed while it starts, or while the workers look around.
-            let mut waited = Waited::Done;
+            let (mut waited, mut earliest) = (Waited::Done, 10);
             if kill == 1 || !chance.once_in(4) {
                 waited = wait(victim, stage, None)?;
+            } else {
+                earliest += victim.prelude();
             }
             if matches!(waited, Waited::Done) {
-                let moment = Duration::from_millis(chance.between(10, 900));
-                waited = wait(victim, stage, Some(moment))?;
+                let moment = chance.between(earliest, earliest + 890);
+                waited = wait(victim, stage, Some(Duration::from_millis(moment)))?;
             }
             if until.map_or(kill >= kills, |until| Instant::now() >= until) {
                 break;
@@ -229,11 +255,20 @@ impl Options {
             return Err(Fault::Setting(what));
         }
         let directives = if self.directives.is_empty() {
-            TIGHT.map(str::to_owned).to_vec()
+            let control = if self.control {
+                &["--appendfsync", "no"][..]
+            } else {
+                &[]
+            };
+            let words = TIGHT.iter().chain(control);
+            words.map(|&word| word.to_owned()).collect()
         } else {
             self.directives.clone()
         };
-        Ok(if self.inject {
+        Ok(if self.power {
+            let file_system = self.file_system;
+            Box::new(Machine::new(program, dir, directives, file_system)?)
+        } else if self.inject {
             Box::new(FailingDisk::new(program, dir, directives)?)
         } else {
             Box::new(Local::new(program, dir, directives)?)

@@ -24,6 +24,8 @@ pub(super) struct Totals {
     verified: AtomicU64,
     kills: AtomicU64,
     injected: AtomicU64,
+    /// Writes to a disk that lost its power before they were flushed.
+    caught: AtomicU64,
 }
 
 impl Totals {
@@ -74,6 +76,11 @@ impl Totals {
         add(&self.injected, 1);
     }
 
+    /// So many writes had not been flushed when the power went.
+    pub(super) fn caught(&self, writes: usize) {
+        add(&self.caught, writes);
+    }
+
     /// A command was refused for a fault of the disk.
     pub(super) fn refused(&self) {
         add(&self.refused, 1);
@@ -100,11 +107,13 @@ impl fmt::Display for Totals {
         let number = |total: &AtomicU64| total.load(Ordering::Relaxed);
         write!(
             f,
-            "{} kills, {} faults injected; {} commands and {:.1} MB sent, {} refused; {} entries \
-             added, {} deliveries, {} acknowledged, {} claimed, {} deleted, {} trimmed; {} \
-             pipelines of unknown outcome; {} audits of a stream, {} entries verified",
+            "{} kills, {} faults injected, {} writes caught unflushed; {} commands and {:.1} MB \
+             sent, {} refused; {} entries added, {} deliveries, {} acknowledged, {} claimed, {} \
+             deleted, {} trimmed; {} pipelines of unknown outcome; {} audits of a stream, {} \
+             entries verified",
             number(&self.kills),
             number(&self.injected),
+            number(&self.caught),
             number(&self.commands),
             number(&self.bytes) as f64 / 1e6,
             number(&self.refused),

@@ -15,6 +15,11 @@ pub(super) trait Victim {
     /// Where it serves.
     fn address(&self) -> SocketAddr;
 
+    /// About how many milliseconds pass from the start until it opens its data.
+    fn prelude(&self) -> u64 {
+        0
+    }
+
     /// Begins a life. Returns at once; it serves when it does. Without `chance` nothing else than
     /// [`kill`](Self::kill) befalls it.
     ///
@@ -127,18 +132,26 @@ impl Victim for Local {
     }
 
     fn judge(&mut self, _stage: &Stage, ended: Option<ExitStatus>) -> Result<(), String> {
-        let said = self.process.said_from(self.printed);
-        if let Some(status) = ended {
-            return Err(format!("the server ended by itself, {status}:\n{said}"));
-        }
-        let complains = |line: &&str| line.contains(" ERROR ") || line.contains("panicked");
-        match said.lines().find(complains) {
-            Some(line) => Err(format!("the server complained: {line}")),
-            None => Ok(()),
-        }
+        judge_words(&self.last_words(), ended)
     }
 
     fn last_words(&self) -> String {
         self.process.said_from(self.printed)
+    }
+}
+
+/// Judges a life by what the server said in it, where nothing but its death was to befall it.
+///
+/// # Errors
+///
+/// Says what must not have been.
+pub(super) fn judge_words(said: &str, ended: Option<ExitStatus>) -> Result<(), String> {
+    if let Some(status) = ended {
+        return Err(format!("the server ended by itself, {status}:\n{said}"));
+    }
+    let complains = |line: &&str| line.contains(" ERROR ") || line.contains("panicked");
+    match said.lines().find(complains) {
+        Some(line) => Err(format!("the server complained: {line}")),
+        None => Ok(()),
     }
 }
