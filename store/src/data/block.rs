@@ -455,3 +455,63 @@ pub(super) fn distance(input: &mut &[u8], from: StreamId) -> Result<StreamId, Ma
         base.checked_add(seq).ok_or(TOO_FAR)?,
     ))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Block, Malformed};
+
+    /// One piece of two entries, IDs 5-0 and 5-3 in a node from 5-0 to 5-4.
+    const WHOLE: [&[u8]; 5] = [
+        &[0, 2, 1],
+        &[4, 0, 5, 0, 0, 4, 9],
+        &[0; 8],
+        &[0, 0, 2, 1, b'x'],
+        &[0, 3, 2, 1, b'y'],
+    ];
+
+    /// What is wrong with `WHOLE` when one of its parts is another.
+    fn flaw(part: usize, bytes: &[u8]) -> Option<&'static str> {
+        let mut parts = WHOLE;
+        parts[part] = bytes;
+        let decoded = Block::decode_content(&parts.concat());
+        decoded.err().map(|Malformed { what }| what)
+    }
+
+    #[test]
+    fn what_does_not_hold_together_is_no_block() {
+        assert_eq!(flaw(0, WHOLE[0]), None);
+        let out_of_order = Some("an ID out of order");
+        // Two entries of one ID, one behind its node, one in front of it, a node that ends first.
+        assert_eq!(flaw(4, &[0, 0, 2, 1, b'y']), out_of_order);
+        assert_eq!(flaw(4, &[0, 5, 2, 1, b'y']), out_of_order);
+        assert_eq!(flaw(4, &[1, 0, 2, 1, b'y']), out_of_order);
+        // A second node that begins where the first ends, or continues it and ends before it does.
+        let second = |coded, first: &[u8], last| {
+            let mut pieces = [&[4, 0, 5, 0, 0, 4, 9][..], &[0; 8], &[coded, 0]].concat();
+            pieces.extend_from_slice(first);
+            pieces.extend_from_slice(&[0, last, 9]);
+            let content = [&[0, 2, 2], &pieces[..], WHOLE[2], WHOLE[3], WHOLE[4]].concat();
+            Block::decode_content(&content).err().map(|flaw| flaw.what)
+        };
+        assert_eq!(second(0, &[0, 1], 0), None);
+        assert_eq!(second(0, &[0, 0], 0), out_of_order);
+        assert_eq!(second(1, &[], 4), None);
+        assert_eq!(second(1, &[], 3), out_of_order);
+        // Counts that do not match, or cannot be.
+        assert_eq!(flaw(0, &[0, 0, 1]), Some("a block without entries"));
+        assert_eq!(flaw(0, &[0, 2, 0]), Some("a block without entries"));
+        let others = Some("nodes with other entries than the block");
+        assert_eq!(flaw(0, &[0, 3, 1]), others);
+        assert_eq!(flaw(1, &[2, 0, 5, 0, 0, 4, 9]), others);
+        let many = Some("more entries than can be counted");
+        assert_eq!(flaw(0, &[0xff, 0xff, 0xff, 0xff, 0x0f, 2, 1]), many);
+        // Lengths.
+        assert_eq!(
+            flaw(4, &[0, 3, 2, 1, b'y', 0]),
+            Some("bytes behind the last entry")
+        );
+        assert_eq!(flaw(4, &[0, 3, 2, 2, b'y']), Some("bytes that are cut off"));
+        let far = [&[0xff; 9][..], &[1, 0, 2, 0]].concat();
+        assert_eq!(flaw(4, &far), Some("an ID beyond the last possible one"));
+    }
+}

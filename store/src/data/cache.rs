@@ -43,9 +43,9 @@ struct Memory;
 
 impl Weighter<BlockKey, Cached> for Memory {
     fn weight(&self, _: &BlockKey, cached: &Cached) -> u64 {
-        // The place in the cache itself.
-        const SLOT: u64 = 96;
-        SLOT + cached.memory()
+        // The entry itself, its place in a hash table and in two lists.
+        const SLOT: usize = size_of::<(BlockKey, Cached)>() + 64;
+        SLOT as u64 + cached.memory()
     }
 }
 

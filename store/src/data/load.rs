@@ -61,7 +61,7 @@ impl Data {
     }
 
     /// Waits for others who load what begins about here.
-    fn loader(&self, at: BlockKey) -> MutexGuard<'_, ()> {
+    pub(super) fn loader(&self, at: BlockKey) -> MutexGuard<'_, ()> {
         let area = at.file.wrapping_add(at.pos / READ_AHEAD);
         let loader = usize::try_from(area % self.loading.len() as u64);
         self.loading[loader.expect("there are few loaders")].lock()

@@ -41,7 +41,7 @@ pub(crate) enum Patience {
 /// Why settled entries could not be read.
 #[derive(Debug)]
 pub enum Missing {
-    /// They are not in memory. [Load](crate::Store) them and try again.
+    /// They are not in memory. Load them, with no lock of the store held, and try again.
     Cold(Cold),
     /// They cannot be read.
     Unreadable(DataError),

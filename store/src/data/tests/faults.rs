@@ -52,7 +52,7 @@ fn a_refusal_at_any_call_leaves_no_file_and_no_account() {
             assert_eq!(extents[0].file.number(), 2, "{what}");
             // What could not be removed then is at the next start.
             drop((extents, data));
-            let data = open(&disk.after_kill());
+            let data = open(&disk);
             data.remove_orphans(|number| number == 2).unwrap();
             let left = data.disk.list(Path::new(DIR)).unwrap();
             assert_eq!(left, ["00000000000000000002.data"], "{what}");
@@ -68,6 +68,9 @@ fn a_full_disk_shows_before_the_file_is_written() {
     assert!(write(&data, &streams()).unwrap_err().is_shortage());
     assert!(!disk.calls().iter().any(is_write));
     assert_eq!((names(&disk), disk.allocated()), (vec![], 0));
+    // Nor does anything find out by writing.
+    disk.set_capacity(Some(5 << 20));
+    assert_eq!(write(&data, &streams()).unwrap_err().doing, Doing::Allocate);
     // What was allocated ahead and not needed is given back.
     disk.set_capacity(Some(4 << 20));
     let extents = write(&data, &[(1, vec![node(1, 2, 10)])]).unwrap();
