@@ -112,7 +112,7 @@ impl Victim for FailingDisk {
         if let (Some(chance), Some(trace)) = (chance, &self.trace) {
             let _ = fs::remove_file(trace);
             let (call, error) = (chance.one_of(&CALLS), chance.one_of(&ERRORS));
-            let most = chance.one_of(&[10, 100, 1000]);
+            let most = chance.one_of(&[5, 50, 300]);
             let nth = chance.between(1, most);
             let on = chance.one_of(&["", "+"]);
             let mut traced = Command::new("strace");
