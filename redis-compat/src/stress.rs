@@ -53,7 +53,6 @@ mod totals;
 mod victim;
 mod worker;
 
-use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::thread;
@@ -129,7 +128,7 @@ pub(crate) fn run(options: &Options) -> ExitCode {
     let seed = options.seed.unwrap_or_else(seed_of_now);
     println!("stress: seed {seed}");
     match options.stress(seed) {
-        Err(Fault::Violation(what)) if options.control => {
+        Err(Fault::Loss(what)) if options.control => {
             println!("as was to be shown: {what}");
             ExitCode::SUCCESS
         }
@@ -138,7 +137,7 @@ pub(crate) fn run(options: &Options) -> ExitCode {
             ExitCode::FAILURE
         }
         Ok(()) => ExitCode::SUCCESS,
-        Err(Fault::Violation(what)) => {
+        Err(Fault::Loss(what) | Fault::Violation(what)) => {
             println!("VIOLATION: {what}");
             println!("again: {}", options.command_line(seed));
             ExitCode::FAILURE
@@ -162,7 +161,7 @@ impl Options {
         println!("{:.1} s", began.elapsed().as_secs_f64());
         match ran {
             Ok(()) => Ok(()),
-            Err(fault) if self.control => Err(fault),
+            Err(fault @ Fault::Loss(_)) if self.control => Err(fault),
             Err(fault) => {
                 let dir = dir.keep();
                 let words = victim.last_words();
@@ -195,7 +194,7 @@ impl Options {
             ran
         });
         if let Some(violation) = stage.violation() {
-            return Err(Fault::Violation(violation.to_owned()));
+            return Err(Fault::Loss(violation.to_owned()));
         }
         ran?;
         // Once after a last death, and once after a good end.
@@ -275,10 +274,15 @@ impl Options {
         })
     }
 
-    fn directory(&self) -> io::Result<Directory> {
+    fn directory(&self) -> Result<Directory, Fault> {
         let below = match &self.dir {
             Some(dir) => {
                 std::fs::create_dir_all(dir)?;
+                if std::fs::read_dir(dir)?.next().is_some() {
+                    // What it holds would be taken for what was never sent.
+                    let what = format!("{} is not empty", dir.display());
+                    return Err(Fault::Setting(what));
+                }
                 return Ok(Directory::Given(std::path::absolute(dir)?));
             }
             None => Path::new(env!("CARGO_MANIFEST_DIR")).join("../target"),
@@ -390,7 +394,7 @@ fn audit(victim: &mut dyn Victim, workers: &mut [Worker<'_>]) -> Result<(), Faul
         if let Ok(mut connection) = Connection::open_with(victim.address(), PATIENCE) {
             match audited(workers, &mut connection) {
                 Ok(()) => return Ok(()),
-                Err(Trouble::Wrong(what)) => return Err(Fault::Violation(what)),
+                Err(Trouble::Wrong(what)) => return Err(Fault::Loss(what)),
                 Err(Trouble::Lost) => {}
             }
         }

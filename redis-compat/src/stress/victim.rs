@@ -58,9 +58,11 @@ pub(super) trait Victim {
 pub(super) enum Fault {
     /// The system refused something.
     Io(io::Error),
+    /// The server said, or held, other things than it must.
+    Loss(String),
     /// What is asked for cannot be.
     Setting(String),
-    /// The server broke a promise.
+    /// The server ended, or went on, as it must not.
     Violation(String),
 }
 
@@ -68,7 +70,7 @@ impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Io(error) => error.fmt(f),
-            Self::Setting(text) | Self::Violation(text) => f.write_str(text),
+            Self::Loss(text) | Self::Setting(text) | Self::Violation(text) => f.write_str(text),
         }
     }
 }
