@@ -85,6 +85,13 @@ pub trait Disk: Send + Sync + fmt::Debug {
     /// Whatever the file system refuses.
     fn rename(&self, from: &Path, to: &Path) -> Result<(), DiskError>;
 
+    /// Gives a file a further name, in any directory of the same file system.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the file system refuses; and when the name is taken.
+    fn link(&self, from: &Path, to: &Path) -> Result<(), DiskError>;
+
     /// Removes a name. The file goes when nobody has it open or mapped any more.
     ///
     /// # Errors
@@ -98,6 +105,13 @@ pub trait Disk: Send + Sync + fmt::Debug {
     ///
     /// Whatever the file system refuses; the fate of the names is unknown then.
     fn sync_dir(&self, dir: &Path) -> Result<(), DiskError>;
+
+    /// How many bytes can still be allocated on the file system of a directory.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the file system refuses.
+    fn free_bytes(&self, dir: &Path) -> Result<u64, DiskError>;
 }
 
 /// One open file. All positions are bytes from its beginning.
@@ -112,6 +126,13 @@ pub trait File: Send + Sync + fmt::Debug {
     ///
     /// Whatever the file system refuses.
     fn len(&self) -> Result<u64, DiskError>;
+
+    /// How many names it has.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the file system refuses.
+    fn links(&self) -> Result<u64, DiskError>;
 
     /// Fills `into` with the bytes from `pos` on.
     ///

@@ -28,10 +28,14 @@ pub enum Doing {
     Create,
     /// Listing a directory.
     List,
+    /// Giving a file a further name.
+    Link,
     /// Taking the lock of a directory.
     Lock,
     /// Mapping a file into memory.
     Map,
+    /// Finding out how much space is left.
+    Measure,
     /// Opening a file.
     Open,
     /// Reading.
@@ -54,8 +58,10 @@ impl fmt::Display for Doing {
             Self::Allocate => "allocate",
             Self::Create => "create",
             Self::List => "list",
+            Self::Link => "link",
             Self::Lock => "lock",
             Self::Map => "map",
+            Self::Measure => "measure the space of",
             Self::Open => "open",
             Self::Read => "read",
             Self::Remove => "remove",

@@ -7,7 +7,7 @@
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io;
 use std::num::NonZeroU64;
-use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -124,6 +124,10 @@ impl Disk for RealDisk {
         fs::rename(from, to).doing(Doing::Rename, from)
     }
 
+    fn link(&self, from: &Path, to: &Path) -> Result<(), DiskError> {
+        fs::hard_link(from, to).doing(Doing::Link, to)
+    }
+
     fn remove(&self, path: &Path) -> Result<(), DiskError> {
         fs::remove_file(path).doing(Doing::Remove, path)
     }
@@ -132,6 +136,13 @@ impl Disk for RealDisk {
         fs::File::open(dir)
             .and_then(|opened| opened.sync_all())
             .doing(Doing::Sync, dir)
+    }
+
+    fn free_bytes(&self, dir: &Path) -> Result<u64, DiskError> {
+        let answer = rustix::fs::statvfs(dir).map_err(io::Error::from);
+        let space = answer.doing(Doing::Measure, dir)?;
+        // What the kernel keeps for the superuser is not ours.
+        Ok(space.f_bavail.saturating_mul(space.f_frsize))
     }
 }
 
@@ -145,6 +156,11 @@ struct Real {
 impl File for Real {
     fn len(&self) -> Result<u64, DiskError> {
         Ok(self.file.metadata().doing(Doing::Read, &self.path)?.len())
+    }
+
+    fn links(&self) -> Result<u64, DiskError> {
+        let metadata = self.file.metadata().doing(Doing::Read, &self.path)?;
+        Ok(metadata.nlink())
     }
 
     fn read_at(&self, pos: u64, into: &mut [u8]) -> Result<(), DiskError> {
@@ -246,9 +262,7 @@ impl<T> WhileDoing<T> for io::Result<T> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::MetadataExt;
-
-    use super::{Disk, RealDisk, fs};
+    use super::{Disk, MetadataExt, RealDisk, fs};
     use crate::error::{Doing, OpenError};
 
     #[test]
@@ -267,6 +281,25 @@ mod tests {
             Doing::Read
         );
         assert_eq!(RealDisk.create(&path, 1).unwrap_err().doing, Doing::Create);
+    }
+
+    #[test]
+    fn a_file_knows_how_many_names_it_has_and_a_file_system_its_space() {
+        let dir = tempfile::tempdir().unwrap();
+        let [first, second] = ["first", "second"].map(|name| dir.path().join(name));
+        let file = RealDisk.create(&first, 1).unwrap();
+        assert_eq!(file.links().unwrap(), 1);
+        RealDisk.link(&first, &second).unwrap();
+        assert_eq!(file.links().unwrap(), 2);
+        assert_eq!(
+            RealDisk.link(&first, &second).unwrap_err().doing,
+            Doing::Link
+        );
+        RealDisk.remove(&first).unwrap();
+        assert_eq!(RealDisk.open(&second).unwrap().links().unwrap(), 1);
+        assert!(RealDisk.free_bytes(dir.path()).unwrap() > 0);
+        let refused = RealDisk.free_bytes(&first).unwrap_err();
+        assert_eq!(refused.doing, Doing::Measure);
     }
 
     #[test]

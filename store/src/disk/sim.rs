@@ -335,6 +335,21 @@ impl Disk for SimDisk {
         Ok(())
     }
 
+    fn link(&self, from: &Path, to: &Path) -> Result<(), DiskError> {
+        let mut world = self.world.lock();
+        world.plain(Doing::Link, to)?;
+        let refuse = |errno: Errno| fault(Doing::Link, to, errno.into());
+        let inode = world.inode_of(from).ok_or_else(|| refuse(Errno::NOENT))?;
+        let name = name_of(to);
+        let directory = world.directory_of(to);
+        let directory = directory.ok_or_else(|| refuse(Errno::NOENT))?;
+        if directory.now.contains_key(&name) {
+            return Err(refuse(Errno::EXIST));
+        }
+        directory.change(NameChange::Created { name, inode });
+        Ok(())
+    }
+
     fn remove(&self, path: &Path) -> Result<(), DiskError> {
         let mut world = self.world.lock();
         world.plain(Doing::Remove, path)?;
@@ -362,6 +377,13 @@ impl Disk for SimDisk {
         directory.unsynced.clear();
         directory.durable = directory.now.clone();
         Ok(())
+    }
+
+    fn free_bytes(&self, dir: &Path) -> Result<u64, DiskError> {
+        let mut world = self.world.lock();
+        world.plain(Doing::Measure, dir)?;
+        let capacity = world.capacity.unwrap_or(u64::MAX);
+        Ok(capacity.saturating_sub(world.allocated()))
     }
 }
 
@@ -393,6 +415,13 @@ impl File for SimFile {
         let mut world = self.disk.world.lock();
         world.plain(Doing::Read, &self.path)?;
         Ok(world.inode(self.inode).now.len() as u64)
+    }
+
+    fn links(&self) -> Result<u64, DiskError> {
+        let mut world = self.disk.world.lock();
+        world.plain(Doing::Read, &self.path)?;
+        let names = world.directories.values().flat_map(|dir| dir.now.values());
+        Ok(names.filter(|inode| **inode == self.inode).count() as u64)
     }
 
     fn read_at(&self, pos: u64, into: &mut [u8]) -> Result<(), DiskError> {
@@ -554,6 +583,21 @@ mod tests {
         assert_eq!(either.len(), 2, "a rename is atomic: {either:?}");
         disk.sync_dir(Path::new("/")).unwrap();
         assert_eq!(names(Loss::All), [Path::new(B)]);
+    }
+
+    #[test]
+    fn a_file_may_have_several_names() {
+        let (disk, file) = disk_with(10);
+        disk.link(Path::new(A), Path::new(B)).unwrap();
+        assert!(disk.link(Path::new(A), Path::new(B)).is_err());
+        assert_eq!((file.links().unwrap(), disk.allocated()), (2, 10));
+        file.write_at(0, b"12").unwrap();
+        assert_eq!(bytes(&disk, B), bytes(&disk, A));
+        assert_eq!(bytes(&disk.after_crash(Loss::All), B), None);
+        disk.remove(Path::new(A)).unwrap();
+        assert_eq!((file.links().unwrap(), disk.allocated()), (1, 10));
+        disk.set_capacity(Some(12));
+        assert_eq!(disk.free_bytes(Path::new("/")).unwrap(), 2);
     }
 
     #[test]

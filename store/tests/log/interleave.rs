@@ -80,8 +80,14 @@ impl Disk for CallingBack {
     fn remove(&self, path: &Path) -> Result<(), DiskError> {
         self.disk.remove(path)
     }
+    fn link(&self, from: &Path, to: &Path) -> Result<(), DiskError> {
+        self.disk.link(from, to)
+    }
     fn sync_dir(&self, dir: &Path) -> Result<(), DiskError> {
         self.disk.sync_dir(dir)
+    }
+    fn free_bytes(&self, dir: &Path) -> Result<u64, DiskError> {
+        self.disk.free_bytes(dir)
     }
 }
 
@@ -94,6 +100,9 @@ struct Wrapped {
 impl File for Wrapped {
     fn len(&self) -> Result<u64, DiskError> {
         self.file.len()
+    }
+    fn links(&self) -> Result<u64, DiskError> {
+        self.file.links()
     }
     fn read_at(&self, pos: u64, into: &mut [u8]) -> Result<(), DiskError> {
         self.file.read_at(pos, into)

@@ -114,7 +114,8 @@ impl World {
 
     pub(super) fn allocated(&self) -> u64 {
         let named = self.directories.values().flat_map(|dir| dir.now.values());
-        named.map(|inode| self.inodes[inode].allocated).sum()
+        let named: BTreeSet<_> = named.collect();
+        named.iter().map(|inode| self.inodes[inode].allocated).sum()
     }
 
     /// Makes sure that `len` bytes of a file are allocated.
