@@ -28,7 +28,7 @@ pub use data::{Cold, DataStats, Loaded, Missing};
 pub use disk::RealDisk;
 pub use error::{AppendError, DataError, OpenError, Poisoned};
 pub use id::{StreamId, StreamNo};
-pub use log::{Growth, Log, LogOptions, LogStats, SyncPolicy};
+pub use log::{Growth, Held, Log, LogOptions, LogStats, Progress, SyncPolicy};
 pub use lsn::Lsn;
 pub use record::{Change, Claim, Claims, Fields, Ids, KeyspaceChange, Record};
 pub use state::{

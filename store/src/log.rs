@@ -16,8 +16,9 @@
 //!
 //! What is where: `frame` and `segment` are the format on disk, `tail` is the buffer and the
 //! account of space, `writer` puts frames into segments, `marks` keeps the progress and who
-//! waits for it, `recovery` finds the end after a crash, `spare` makes files ahead, `syncer`
-//! owns the threads.
+//! waits for it, `recovery` finds the end after a crash, `spare` makes files ahead, `release` lets
+//! go of what is done with and uses its files again, whose marks are `fences`, `syncer` owns the
+//! threads.
 //!
 //! # Invariants
 //!
@@ -26,14 +27,18 @@
 //! * A batch is whole or absent after any crash, and no later batch is there without it.
 //! * After a failed write or sync nothing is acknowledged any more; nothing is tried again.
 //! * A batch is refused for lack of space before anything of it happens.
-//! * Order of locks: sync, writer, tail, in flight, waiters. None is held while a callback of the
-//!   caller runs, except by [`Log::read`] and [`Appender`], which say so.
+//! * Order of locks: retired, sync, writer, tail, in flight, waiters. None is held while a callback
+//!   of the caller runs, except by [`Log::read`] and [`Appender`], which say so.
 
 mod appender;
+mod fences;
 mod frame;
+mod hold;
 mod marks;
 mod options;
+mod progress;
 mod recovery;
+mod release;
 mod segment;
 mod spare;
 mod syncer;
@@ -53,9 +58,12 @@ use parking_lot::{Mutex, RwLock, RwLockWriteGuard};
 
 pub use self::appender::Appender;
 use self::frame::{BODY_MAX, Kind};
+pub use self::hold::Held;
 use self::marks::Marks;
 pub use self::options::{Growth, LogOptions, LogStats, SyncPolicy};
-use self::spare::{Fill, Maker};
+pub use self::progress::Progress;
+use self::segment::Segment;
+use self::spare::{Fill, Maker, Spare};
 use self::syncer::{Background, SpareMade};
 use self::tail::{InFlight, Tail};
 use self::writer::{Segments, Unsynced, Writer};
@@ -79,6 +87,8 @@ struct Counters {
     writes: AtomicU64,
     syncs: AtomicU64,
     last_sync_nanos: AtomicU64,
+    released: AtomicU64,
+    recycled: AtomicU64,
 }
 
 /// An open log. Shared through an `Arc`; appends are serialised, readers are many and wait for
@@ -87,7 +97,7 @@ pub struct Log {
     disk: Arc<dyn Disk>,
     dir: PathBuf,
     options: LogOptions,
-    start: Lsn,
+    start: AtomicU64,
     epoch: u32,
     marks: Marks,
     /// Taken by the one who syncs.
@@ -96,9 +106,11 @@ pub struct Log {
     tail: Mutex<Tail>,
     in_flight: RwLock<InFlight>,
     segments: Arc<Segments>,
-    /// Whether appends that add are refused, although there may be space.
-    growth_refused: AtomicBool,
+    /// Segments that have left the log, and whose files are waiting to be used again.
+    retired: Mutex<Vec<Arc<Segment>>>,
     maker: Maker,
+    /// Whether appends that [add](Growth::Adds) are refused.
+    growth_refused: AtomicBool,
     background: Background,
     counters: Counters,
 }
@@ -148,7 +160,7 @@ impl Log {
         let segments = Arc::new(ArcSwap::from_pointee(recovered.segments));
         let epoch = recovered.epoch + 1;
         let log = Arc::new(Self {
-            start,
+            start: AtomicU64::new(start.get()),
             epoch,
             marks: Marks::new(end, options.policy),
             sync: Mutex::new(()),
@@ -156,8 +168,9 @@ impl Log {
             tail: Mutex::new(Tail::new(end, left)),
             in_flight: RwLock::default(),
             segments,
-            growth_refused: AtomicBool::new(false),
+            retired: Mutex::default(),
             maker: Maker::new(disk.clone(), dir),
+            growth_refused: AtomicBool::new(false),
             disk,
             dir: dir.to_owned(),
             background: Background::default(),
@@ -224,8 +237,9 @@ impl Log {
     ///
     /// # Errors
     ///
-    /// [`AppendError::Full`] when there is no allocated space for it and none can be allocated,
-    /// [`AppendError::TooLarge`], [`AppendError::Poisoned`]. Nothing has happened then.
+    /// [`AppendError::Full`] when there is no allocated space for it and none can be allocated, or
+    /// [growth is refused](Self::refuse_growth), [`AppendError::TooLarge`],
+    /// [`AppendError::Poisoned`]. Nothing has happened then.
     pub fn append(&self, growth: Growth, bytes_hint: u64) -> Result<Appender<'_>, AppendError> {
         if bytes_hint > BODY_MAX {
             return Err(AppendError::TooLarge {
@@ -236,10 +250,7 @@ impl Log {
         let mut tail = self.tail.lock();
         self.marks.check()?;
         if growth == Growth::Adds && self.growth_refused.load(Ordering::Relaxed) {
-            return Err(AppendError::Full {
-                needed: frame::HEADER as u64 + bytes_hint,
-                free: tail.room(),
-            });
+            return Err(full(&tail, bytes_hint));
         }
         while !tail.admits(growth, bytes_hint, self.options.reserve_bytes) {
             self.make_room(&mut tail, bytes_hint)?;
@@ -257,6 +268,12 @@ impl Log {
     /// no more. Batches that have begun go on.
     pub fn refuse_growth(&self, on: bool) {
         self.growth_refused.store(on, Ordering::Relaxed);
+    }
+
+    /// Everything below this has been let go of, or never was in this log.
+    #[must_use]
+    pub fn beginning(&self) -> Lsn {
+        Lsn::new(self.start.load(Ordering::Acquire))
     }
 
     /// Everything below this has been appended.
@@ -420,26 +437,31 @@ impl Log {
     /// Figures about the log.
     #[must_use]
     pub fn stats(&self) -> LogStats {
-        let (room, spares) = {
+        let (room, spares, spare_bytes) = {
             let tail = self.tail.lock();
-            (tail.room(), tail.spares())
+            (tail.room(), tail.spares(), tail.spare_bytes())
         };
         let segments = self.segments.load();
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         // In this order, for the marks move meanwhile.
         let written = self.marks.written();
         LogStats {
-            start: self.start,
+            start: self.beginning(),
             epoch: self.epoch,
             segments: segments.len(),
             spares,
-            bytes_on_disk: segments.iter().map(|segment| segment.file_len).sum(),
+            bytes_on_disk: spare_bytes
+                + segments.iter().map(|segment| segment.file_len).sum::<u64>(),
             room,
             pending_bytes: self.marks.appended().since(written),
             frames: count(&self.counters.frames),
             writes: count(&self.counters.writes),
             syncs: count(&self.counters.syncs),
             last_sync: Duration::from_nanos(count(&self.counters.last_sync_nanos)),
+            released_bytes: count(&self.counters.released),
+            recycled: count(&self.counters.recycled),
+            made: self.maker.made(),
+            growth_refused: self.growth_refused.load(Ordering::Relaxed),
         }
     }
 
@@ -554,13 +576,12 @@ impl Log {
 
     /// Allocates one more segment, on the spot.
     fn make_room(&self, tail: &mut Tail, bytes: u64) -> Result<(), AppendError> {
-        let needed = frame::HEADER as u64 + bytes;
-        let full = |free| AppendError::Full { needed, free };
         if tail.exhausted && self.background.makes_spares() {
             // The thread tries once a second.
-            return Err(full(tail.room()));
+            return Err(full(tail, bytes));
         }
-        match self.maker.make(self.file_len_for(needed), Fill::Allocate) {
+        let file_len = self.file_len_for(frame::HEADER as u64 + bytes);
+        match self.maker.make(file_len, Fill::Allocate) {
             Ok(spare) => {
                 tail.add_spare(spare);
                 Ok(())
@@ -568,7 +589,7 @@ impl Log {
             Err(fault) if fault.is_shortage() => {
                 note_exhausted(tail, &fault);
                 self.background.request_spare();
-                Err(full(tail.room()))
+                Err(full(tail, bytes))
             }
             Err(fault) => Err(self.poison(fault).into()),
         }
@@ -589,21 +610,24 @@ impl Log {
                 return SpareMade::Enough;
             }
         }
-        let made = self.maker.make(self.options.segment_bytes, self.fill());
-        let mut tail = self.tail.lock();
-        match made {
+        match self.maker.make(self.options.segment_bytes, self.fill()) {
             Ok(spare) => {
-                if std::mem::replace(&mut tail.exhausted, false) {
-                    tracing::info!("there is room for the log again");
-                }
-                tail.add_spare(spare);
+                self.add_spare(spare);
                 SpareMade::One
             }
             Err(fault) => {
-                note_exhausted(&mut tail, &fault);
+                note_exhausted(&mut self.tail.lock(), &fault);
                 SpareMade::Refused
             }
         }
+    }
+
+    fn add_spare(&self, spare: Spare) {
+        let mut tail = self.tail.lock();
+        if std::mem::replace(&mut tail.exhausted, false) {
+            tracing::info!("there is room for the log again");
+        }
+        tail.add_spare(spare);
     }
 
     fn fill(&self) -> Fill {
@@ -618,6 +642,14 @@ impl Log {
             fault,
             durable: self.marks.durable(),
         })
+    }
+}
+
+/// The answer to an append of `bytes` for which there is no room.
+fn full(tail: &Tail, bytes: u64) -> AppendError {
+    AppendError::Full {
+        needed: frame::HEADER as u64 + bytes,
+        free: tail.room(),
     }
 }
 

@@ -28,7 +28,7 @@
 //! | 2    | epoch   | none; the first frame of its epoch                                  |
 //! | 3    | witness | none; says `durable` when nothing else would                        |
 //!
-//! A header of zeros is space where nothing has been written.
+//! Zeros are no frame: the checksum of a header of zeros is not 0.
 
 use crate::lsn::Lsn;
 
@@ -115,30 +115,9 @@ pub(crate) fn seal(frame: &mut [u8], facts: &Facts) {
     frame[..4].copy_from_slice(&crc.to_le_bytes());
 }
 
-/// What the bytes at a place turned out to be.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Scan<'a> {
-    /// A whole frame of this place.
-    Frame(Frame<'a>),
-    /// Zeros: nothing was ever written here.
-    Blank,
-    /// Something was written and is not a frame of this place.
-    Damaged,
-}
-
-/// Looks at the frame at the beginning of `bytes`, which lie at `at`.
+/// The frame at the beginning of `bytes`, if it is whole and belongs at `at`, where they lie.
 #[warn(clippy::indexing_slicing)]
-pub(crate) fn scan(bytes: &[u8], at: Lsn) -> Scan<'_> {
-    let header = bytes.get(..HEADER).unwrap_or(bytes);
-    if header.iter().all(|byte| *byte == 0) {
-        return Scan::Blank;
-    }
-    whole(bytes, at).map_or(Scan::Damaged, Scan::Frame)
-}
-
-/// The frame at the beginning of `bytes`, if it is whole and belongs at `at`.
-#[warn(clippy::indexing_slicing)]
-fn whole(bytes: &[u8], at: Lsn) -> Option<Frame<'_>> {
+pub(crate) fn whole(bytes: &[u8], at: Lsn) -> Option<Frame<'_>> {
     let (header, rest) = bytes.split_first_chunk::<HEADER>()?;
     let (crc, header) = header.split_first_chunk::<4>()?;
     let (len, header) = header.split_first_chunk::<4>()?;
@@ -182,28 +161,30 @@ fn whole(bytes: &[u8], at: Lsn) -> Option<Frame<'_>> {
     })
 }
 
-/// The whole frames that begin anywhere in the first `used` of `bytes`, which lie at `at`. Frames
-/// name their place, so they are found beyond damage, where no length can be trusted.
-pub(crate) fn survivors(bytes: &[u8], used: usize, at: Lsn) -> impl Iterator<Item = Frame<'_>> {
-    let mut pos = 0;
-    std::iter::from_fn(move || {
-        while let Some(named) = bytes.get(pos + 8..pos + 16).filter(|_| pos < used) {
-            let here = at.plus(pos as u64);
-            if named == here.get().to_le_bytes()
-                && let Some(frame) = whole(&bytes[pos..], here)
-            {
-                pos += frame.len();
-                return Some(frame);
+/// The first place in `[from, to)` of `bytes` where a frame may begin that belongs there, and the
+/// bytes that this frame has by its header; `bytes` lie at `at`. Frames name their place, so they
+/// are found beyond damage, where no length can be trusted.
+#[warn(clippy::indexing_slicing)]
+pub(crate) fn named(bytes: &[u8], from: usize, to: usize, at: Lsn) -> Option<(usize, usize)> {
+    let first = bytes.get(from + 8..)?;
+    for (pos, byte) in (from..to).zip(first) {
+        let lsn = at.plus(pos as u64).get().to_le_bytes();
+        // Most places are told by one byte.
+        let [low, ..] = lsn;
+        if *byte == low && bytes.get(pos + 8..pos + 16) == Some(&lsn) {
+            let (len, _) = bytes.get(pos + 4..)?.split_first_chunk::<4>()?;
+            let len = u32::from_le_bytes(*len);
+            if u64::from(len) <= BODY_MAX {
+                return Some((pos, HEADER + len as usize));
             }
-            pos += 1;
         }
-        None
-    })
+    }
+    None
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Facts, Frame, HEADER, Kind, Scan, scan, seal, survivors};
+    use super::{Facts, Frame, HEADER, Kind, named, seal, whole};
     use crate::lsn::Lsn;
 
     const FACTS: Facts = Facts {
@@ -241,9 +222,9 @@ mod tests {
             facts: FACTS,
             body: b"hi",
         };
-        assert_eq!(scan(&bytes, FACTS.lsn), Scan::Frame(frame));
+        assert_eq!(whole(&bytes, FACTS.lsn), Some(frame));
         assert_eq!(frame.end(), Lsn::new(0x0102 + 38));
-        assert_eq!(scan(&bytes, FACTS.lsn.plus(1)), Scan::Damaged);
+        assert_eq!(whole(&bytes, FACTS.lsn.plus(1)), None);
     }
 
     #[test]
@@ -252,18 +233,16 @@ mod tests {
         for bit in 0..bytes.len() * 8 {
             let mut damaged = bytes.clone();
             damaged[bit / 8] ^= 1 << (bit % 8);
-            assert_eq!(scan(&damaged, FACTS.lsn), Scan::Damaged, "bit {bit}");
+            assert_eq!(whole(&damaged, FACTS.lsn), None, "bit {bit}");
         }
-        for len in 1..bytes.len() {
-            assert_eq!(scan(&bytes[..len], FACTS.lsn), Scan::Damaged, "{len} bytes");
+        for len in 0..bytes.len() {
+            assert_eq!(whole(&bytes[..len], FACTS.lsn), None, "{len} bytes");
         }
     }
 
     #[test]
-    fn zeros_are_blank_however_few() {
-        assert_eq!(scan(&[], Lsn::ZERO), Scan::Blank);
-        assert_eq!(scan(&[0; 5], Lsn::ZERO), Scan::Blank);
-        assert_eq!(scan(&[0; 99], Lsn::ZERO), Scan::Blank);
+    fn zeros_are_no_frame() {
+        assert_eq!(whole(&[0; 99], Lsn::ZERO), None);
     }
 
     #[test]
@@ -273,7 +252,7 @@ mod tests {
             change(&mut bytes);
             let crc = crc32fast::hash(&bytes[4..]);
             bytes[..4].copy_from_slice(&crc.to_le_bytes());
-            scan(&bytes, FACTS.lsn) == Scan::Damaged
+            whole(&bytes, FACTS.lsn).is_none()
         };
         assert!(!resealed(|_| ()), "the helper is right");
         assert!(resealed(|bytes| bytes[28] = 9), "an unknown kind");
@@ -291,22 +270,21 @@ mod tests {
     }
 
     #[test]
-    fn survivors_are_found_behind_damage() {
+    fn frames_are_found_behind_damage_by_the_place_they_name() {
         let second = Facts {
             lsn: FACTS.lsn.plus(38),
             ..FACTS
         };
         let mut bytes = sealed(&FACTS, b"hi");
         bytes.extend(sealed(&second, b"you"));
-        let found: Vec<Lsn> = survivors(&bytes, bytes.len(), FACTS.lsn)
-            .map(|frame| frame.facts.lsn)
-            .collect();
-        assert_eq!(found, [FACTS.lsn, second.lsn]);
-        bytes[5] ^= 1;
-        let found: Vec<Lsn> = survivors(&bytes, bytes.len(), FACTS.lsn)
-            .map(|frame| frame.facts.lsn)
-            .collect();
-        assert_eq!(found, [second.lsn]);
-        assert_eq!(survivors(&bytes, bytes.len(), Lsn::ZERO).count(), 0);
+        let len = bytes.len();
+        assert_eq!(named(&bytes, 0, len, FACTS.lsn), Some((0, 38)));
+        assert_eq!(named(&bytes, 1, len, FACTS.lsn), Some((38, 39)));
+        assert_eq!(named(&bytes, 1, 38, FACTS.lsn), None);
+        assert_eq!(named(&bytes, 39, len, FACTS.lsn), None);
+        assert_eq!(named(&bytes, 0, len, Lsn::new(0x4000)), None);
+        // A length that cannot be is none.
+        bytes[7] = 0x80;
+        assert_eq!(named(&bytes, 0, len, FACTS.lsn), Some((38, 39)));
     }
 }

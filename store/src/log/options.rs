@@ -1,7 +1,9 @@
 //! How a log is kept, and the figures it gives about itself.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use super::Progress;
 use crate::lsn::Lsn;
 
 /// When what has been appended is synced, and so which mark replies wait for.
@@ -33,6 +35,8 @@ pub struct LogOptions {
     pub policy: SyncPolicy,
     /// How many segments are kept ready; at least one is.
     pub spares: usize,
+    /// How many may be ready after a [release](super::Log::release): files beyond that are removed.
+    pub spares_max: usize,
     /// Bytes of allocated space that only appends which [free](Growth::Frees) may use.
     pub reserve_bytes: u64,
     /// The lowest place that will ever be read. Segments wholly below it are not needed any more:
@@ -44,6 +48,8 @@ pub struct LogOptions {
     /// Everything below this is known to have been durable, so that a log that ends earlier has
     /// lost something; at least `from`.
     pub durable: Lsn,
+    /// What to tell how far the opening has got.
+    pub progress: Option<Arc<Progress>>,
 }
 
 impl Default for LogOptions {
@@ -52,10 +58,12 @@ impl Default for LogOptions {
             segment_bytes: 64 << 20,
             policy: SyncPolicy::Always,
             spares: 1,
+            spares_max: 4,
             reserve_bytes: 4 << 20,
             keep: Lsn::ZERO,
             from: Lsn::ZERO,
             durable: Lsn::ZERO,
+            progress: None,
         }
     }
 }
@@ -72,7 +80,7 @@ pub struct LogStats {
     pub segments: usize,
     /// Files that are ready to become segments.
     pub spares: usize,
-    /// Bytes of all segment files.
+    /// Bytes of the files of both.
     pub bytes_on_disk: u64,
     /// Bytes that can be appended before more space must be allocated.
     pub room: u64,
@@ -86,4 +94,12 @@ pub struct LogStats {
     pub syncs: u64,
     /// How long the last sync took.
     pub last_sync: Duration,
+    /// Bytes of log that were let go of since the log was opened.
+    pub released_bytes: u64,
+    /// Files that were used again since the log was opened.
+    pub recycled: u64,
+    /// Files that were made since the log was opened.
+    pub made: u64,
+    /// Whether [growth is refused](super::Log::refuse_growth).
+    pub growth_refused: bool,
 }

@@ -1,8 +1,9 @@
 //! One file of the log.
 //!
-//! A segment is a header, then frames, then zeros: it is allocated in full before its first frame
-//! is written and never changes its length. It is named after the LSN of its first frame, so a
-//! listing of the directory is the log in order:
+//! A segment is a header, then frames, then what the file was made of: zeros, or the frames of an
+//! earlier life (see [`fences`](super::fences)). It is allocated in full before its first frame is
+//! written and never changes its length. It is named after the LSN of its first frame, so a listing
+//! of the directory is the log in order:
 //!
 //! ```text
 //!  00000000000000000000.log   sealed   [       0, 1041700)   0000...
@@ -13,13 +14,15 @@
 //! The header fills a page, so that no later write touches the sector it lies in:
 //!
 //! ```text
-//!  0           8      12        16         24         32        4096
-//!  +-----------+------+---------+----------+----------+---------+
-//!  | HEADWLOG  | crc  | version | base LSN | file len | zeros   |
-//!  |           | u32  | u32     | u64      | u64      |         |
-//!  +-----------+------+---------+----------+----------+---------+
-//!                     '------------ covered by crc -------------'
+//!  0           8      12        16         24         32       40        4096
+//!  +-----------+------+---------+----------+----------+--------+---------+
+//!  | HEADWLOG  | crc  | version | base LSN | file len | fences | zeros   |
+//!  |           | u32  | u32     | u64      | u64      | u64    |         |
+//!  +-----------+------+---------+----------+----------+--------+---------+
+//!                     '----------------- covered by crc -----------------'
 //! ```
+//!
+//! `fences` is the key of the file's fences; 0 says that it is blank behind its frames.
 //!
 //! # Invariants
 //!
@@ -33,6 +36,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::fences::Fences;
 use crate::disk::File;
 use crate::error::DiskError;
 use crate::lsn::Lsn;
@@ -118,12 +122,13 @@ pub(crate) fn base_of(name: &str) -> Option<Lsn> {
 }
 
 /// The header of a segment.
-pub(crate) fn header(base: Lsn, file_len: u64) -> [u8; HEADER] {
+pub(crate) fn header(base: Lsn, file_len: u64, fences: Option<Fences>) -> [u8; HEADER] {
     let mut header = [0; HEADER];
     header[..8].copy_from_slice(MAGIC);
     header[12..16].copy_from_slice(&VERSION.to_le_bytes());
     header[16..24].copy_from_slice(&base.get().to_le_bytes());
     header[24..32].copy_from_slice(&file_len.to_le_bytes());
+    header[32..40].copy_from_slice(&fences.map_or(0, Fences::key).to_le_bytes());
     let crc = crc32fast::hash(&header[12..]);
     header[8..12].copy_from_slice(&crc.to_le_bytes());
     header
@@ -138,6 +143,8 @@ pub(crate) enum HeaderSeen {
         base: Lsn,
         /// The length the file was made with.
         file_len: u64,
+        /// The fences behind its frames; `None` when it is blank there.
+        fences: Option<Fences>,
     },
     /// A segment of a format that this version does not know.
     UnknownVersion(u32),
@@ -161,11 +168,14 @@ fn decode(bytes: &[u8]) -> Option<HeaderSeen> {
     }
     let (version, covered) = covered.split_first_chunk::<4>()?;
     let (base, covered) = covered.split_first_chunk::<8>()?;
-    let (file_len, _) = covered.split_first_chunk::<8>()?;
+    let (file_len, covered) = covered.split_first_chunk::<8>()?;
+    let (key, _) = covered.split_first_chunk::<8>()?;
+    let file_len = u64::from_le_bytes(*file_len);
     Some(match u32::from_le_bytes(*version) {
         VERSION => HeaderSeen::Whole {
             base: Lsn::new(u64::from_le_bytes(*base)),
-            file_len: u64::from_le_bytes(*file_len),
+            file_len,
+            fences: Fences::of_key(u64::from_le_bytes(*key), file_len),
         },
         unknown => HeaderSeen::UnknownVersion(unknown),
     })
@@ -173,43 +183,49 @@ fn decode(bytes: &[u8]) -> Option<HeaderSeen> {
 
 #[cfg(test)]
 mod tests {
-    use super::{HEADER, HeaderSeen, base_of, header, path, read_header};
+    use super::{Fences, HEADER, HeaderSeen, base_of, header, path, read_header};
     use crate::lsn::Lsn;
     use std::path::Path;
 
+    const LEN: u64 = 0x0304;
+
     #[test]
     fn the_layout_is_frozen() {
-        let header = header(Lsn::new(0x0102), 0x0304);
-        let hex: String = header[..32]
+        let header = header(Lsn::new(0x0102), LEN, Fences::of_key(0x0506, LEN));
+        let hex: String = header[..40]
             .iter()
             .map(|byte| format!("{byte:02x}"))
             .collect();
-        let golden = "48454144574c4f47 2f7e4add 01000000 0201000000000000 0403000000000000";
+        let golden = concat!(
+            "48454144574c4f47 9e910586 01000000 0201000000000000 ",
+            "0403000000000000 0605000000000000"
+        );
         assert_eq!(hex, golden.replace(' ', ""));
-        assert_eq!(header[32..], [0; HEADER - 32]);
+        assert_eq!(header[40..], [0; HEADER - 40]);
     }
 
     #[test]
     fn every_damaged_byte_of_the_header_shows() {
-        let whole = header(Lsn::new(5), 8192);
-        assert_eq!(
-            read_header(&whole),
-            HeaderSeen::Whole {
+        for fences in [None, Some(Fences::draw(8192))] {
+            let whole = header(Lsn::new(5), 8192, fences);
+            let seen = HeaderSeen::Whole {
                 base: Lsn::new(5),
-                file_len: 8192
+                file_len: 8192,
+                fences,
+            };
+            assert_eq!(read_header(&whole), seen);
+            for pos in 0..HEADER {
+                let mut damaged = whole;
+                damaged[pos] ^= 0x80;
+                assert_eq!(read_header(&damaged), HeaderSeen::Damaged, "byte {pos}");
             }
-        );
-        for pos in 0..HEADER {
-            let mut damaged = whole;
-            damaged[pos] ^= 0x80;
-            assert_eq!(read_header(&damaged), HeaderSeen::Damaged, "byte {pos}");
+            assert_eq!(read_header(&whole[..HEADER - 1]), HeaderSeen::Damaged);
         }
-        assert_eq!(read_header(&whole[..HEADER - 1]), HeaderSeen::Damaged);
     }
 
     #[test]
     fn another_version_is_recognised() {
-        let mut newer = header(Lsn::new(5), 8192);
+        let mut newer = header(Lsn::new(5), 8192, None);
         newer[12] = 9;
         let crc = crc32fast::hash(&newer[12..]);
         newer[8..12].copy_from_slice(&crc.to_le_bytes());

@@ -132,6 +132,11 @@ impl Tail {
         self.ready.len()
     }
 
+    /// Bytes of the files of the spares.
+    pub(crate) fn spare_bytes(&self) -> u64 {
+        self.ready.iter().map(Spare::file_len).sum()
+    }
+
     pub(crate) fn add_spare(&mut self, spare: Spare) {
         self.ready_bytes += spare.capacity();
         self.ready.push_back(spare);

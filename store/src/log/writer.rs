@@ -143,9 +143,10 @@ impl Writer {
             .rename(&spare.path, &segment::path(&self.dir, base))?;
         self.unsynced.names = true;
         let segment = Arc::new(spare.into_segment(base)?);
-        let mut segments = Vec::clone(&self.segments.load());
-        segments.push(segment);
-        self.segments.store(Arc::new(segments));
+        self.segments.rcu(|segments| {
+            let later = segments.iter().chain([&segment]);
+            later.cloned().collect::<Vec<_>>()
+        });
         Ok(())
     }
 }

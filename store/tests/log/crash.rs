@@ -5,14 +5,8 @@ use headwater_store::error::Doing;
 use headwater_store::lsn::Lsn;
 
 use crate::support::{
-    FRAME, History, SEGMENT, SMALL, append, budget, dir, open, run_script, try_open,
+    FRAME, History, SEGMENT, SMALL, append, budget, dir, losses, open, run_script, try_open,
 };
-
-/// The kinds of loss, the random ones several times.
-fn losses(seeds: std::ops::Range<u64>) -> impl Iterator<Item = Loss> {
-    let random = seeds.flat_map(|seed| [Loss::Pages(seed), Loss::Sectors(seed)]);
-    [Loss::Nothing, Loss::All].into_iter().chain(random)
-}
 
 /// Runs the script until the machine stops at a call; `None` when it is through before.
 fn crash_at(call: usize) -> Option<(SimDisk, History)> {
@@ -54,11 +48,6 @@ fn a_crash_at_any_call_leaves_a_prefix_that_holds_everything_acknowledged() {
     let mut images = 0_u64;
     let mut shortened = 0;
     while let Some((disk, history)) = crash_at(call) {
-        call = disk
-            .calls()
-            .iter()
-            .position(|_| true)
-            .map_or(call, |_| call);
         let first = call as u64 * 1000;
         for loss in losses(first..first + 4 * budget()) {
             let image = disk.after_crash(loss);

@@ -11,6 +11,7 @@ use headwater_store::error::{Corruption, OpenError};
 use headwater_store::log::LogOptions;
 use headwater_store::lsn::Lsn;
 
+use crate::release::{Life, RECYCLING, STEPS, segments};
 use crate::support::{
     FRAME, History, SEGMENT, SMALL, append, budget, dir, open, run_script, try_open,
 };
@@ -27,19 +28,26 @@ struct Frame {
 fn frames(disk: &SimDisk) -> Vec<Frame> {
     let mut frames = Vec::new();
     for (file, bytes) in segments(disk) {
+        let number = |pos: usize| {
+            let field = bytes.get(pos..pos + 8)?;
+            Some(u64::from_le_bytes(field.try_into().unwrap()))
+        };
+        let base = number(16).unwrap();
         let mut pos = SEGMENT;
-        while let Some(&[a, b, c, d]) = bytes.get(pos + 4..pos + 8) {
-            let len = FRAME + u64::from(u32::from_le_bytes([a, b, c, d]));
+        // What is not a frame of its place is blank, or old.
+        while number(pos + 8) == Some(base + (pos - SEGMENT) as u64)
+            && bytes[pos..pos + 4] != [0; 4]
+        {
+            let len = FRAME
+                + u64::from(u32::from_le_bytes(
+                    bytes[pos + 4..pos + 8].try_into().unwrap(),
+                ));
             let len = usize::try_from(len).unwrap();
-            if bytes[pos..pos + 4] == [0; 4] {
-                break;
-            }
-            let durable = u64::from_le_bytes(bytes[pos + 16..pos + 24].try_into().unwrap());
             frames.push(Frame {
                 file: file.clone(),
                 pos,
                 len,
-                durable: Lsn::new(durable),
+                durable: Lsn::new(number(pos + 16).unwrap()),
             });
             pos += len;
         }
@@ -47,31 +55,38 @@ fn frames(disk: &SimDisk) -> Vec<Frame> {
     frames
 }
 
-fn segments(disk: &SimDisk) -> Vec<(PathBuf, Vec<u8>)> {
-    let is_segment = |path: &Path| path.extension().is_some_and(|extension| extension == "log");
-    disk.files()
-        .into_iter()
-        .filter(|(path, _)| is_segment(path))
-        .collect()
-}
-
-fn a_log(closed: bool) -> (SimDisk, History) {
+/// A log that was closed, or whose process was killed.
+fn a_log(closed: bool) -> (SimDisk, Life) {
+    let mut life = Life::of(&SMALL);
     let disk = SimDisk::new();
-    let mut history = History::default();
     let (log, _) = open(&disk, &SMALL);
-    run_script(&log, &mut history);
-    history.sync(&log).unwrap();
+    run_script(&log, &mut life.history);
+    life.history.sync(&log).unwrap();
     if closed {
         log.close().unwrap();
     }
-    (disk.after_kill(), history)
+    (disk.after_kill(), life)
+}
+
+/// The same of a log that writes into recycled files.
+fn a_recycled_log(closed: bool) -> (SimDisk, Life) {
+    let mut life = Life::of(&RECYCLING);
+    let disk = SimDisk::new();
+    let (log, _) = open(&disk, &RECYCLING);
+    life.live(&log, STEPS).unwrap();
+    life.history.sync(&log).unwrap();
+    assert!(log.stats().recycled >= 3);
+    if closed {
+        log.close().unwrap();
+    }
+    (disk.after_kill(), life)
 }
 
 /// Opens a damaged log. `None` when it is refused, else how many batches are there.
-fn survive(disk: &SimDisk, history: &History) -> Option<usize> {
+fn survive(disk: &SimDisk, life: &Life) -> Option<usize> {
     let before = disk.files();
-    match try_open(disk, &SMALL) {
-        Ok((_, replayed)) => Some(history.kept(&replayed)),
+    match try_open(disk, &life.options()) {
+        Ok((_, replayed)) => Some(life.kept(&replayed)),
         Err(OpenError::Corrupt(_)) => {
             assert_eq!(disk.files(), before, "a refusal changes nothing");
             None
@@ -81,29 +96,27 @@ fn survive(disk: &SimDisk, history: &History) -> Option<usize> {
 }
 
 /// How many batches are vouched for by the frames that are not hit by damage to bytes `[from, to)`
-/// of a file.
-fn vouched(history: &History, frames: &[Frame], file: &Path, from: usize, to: usize) -> usize {
+/// of a file, and by the one who opens the log.
+fn vouched(life: &Life, frames: &[Frame], file: &Path, from: usize, to: usize) -> usize {
     let hit = |frame: &&Frame| frame.file == file && frame.pos < to && from < frame.pos + frame.len;
     let witness = frames
         .iter()
         .filter(|frame| !hit(frame))
         .map(|frame| frame.durable)
+        .chain([life.options().durable])
         .max();
-    let witness = witness.unwrap_or(Lsn::ZERO);
-    history
-        .batches
-        .iter()
-        .take_while(|batch| batch.end <= witness)
+    let batches = life.history.batches.iter();
+    batches
+        .take_while(|batch| Some(batch.end) <= witness)
         .count()
 }
 
-fn flip_every_byte(closed: bool) {
-    let (whole, history) = a_log(closed);
-    let frames = frames(&whole);
+fn flip_every_byte((whole, life): &(SimDisk, Life), closed: bool, files: &[(PathBuf, Vec<u8>)]) {
+    let frames = frames(whole);
     let masks: &[u8] = &[0x01, 0x80, 0xff];
     let mut refused = 0;
     let mut opened = 0;
-    for (file, bytes) in segments(&whole) {
+    for (file, bytes) in files {
         for pos in 0..bytes.len() {
             let masks = if budget() > 1 {
                 masks
@@ -112,18 +125,18 @@ fn flip_every_byte(closed: bool) {
             };
             for mask in masks {
                 let disk = whole.after_kill();
-                disk.flip(&file, pos, *mask);
-                match survive(&disk, &history) {
+                disk.flip(file, pos, *mask);
+                match survive(&disk, life) {
                     None => refused += 1,
                     Some(kept) => {
                         opened += 1;
-                        let vouched = vouched(&history, &frames, &file, pos, pos + 1);
+                        let vouched = vouched(life, &frames, file, pos, pos + 1);
                         assert!(
                             kept >= vouched,
                             "{}, byte {pos} ^ {mask:#x}",
                             file.display()
                         );
-                        assert!(!closed || kept == history.batches.len());
+                        assert!(!closed || kept == life.history.batches.len());
                     }
                 }
             }
@@ -137,30 +150,61 @@ fn flip_every_byte(closed: bool) {
 
 #[test]
 fn any_flipped_byte_of_a_closed_log_is_refused_or_harmless() {
-    flip_every_byte(true);
+    let log = a_log(true);
+    flip_every_byte(&log, true, &segments(&log.0));
 }
 
 #[test]
 fn any_flipped_byte_of_a_crashed_log_is_refused_or_costs_only_what_nobody_vouches_for() {
-    flip_every_byte(false);
+    let log = a_log(false);
+    flip_every_byte(&log, false, &segments(&log.0));
+}
+
+#[test]
+fn any_flipped_byte_of_a_recycled_segment_is_refused_or_costs_only_what_nobody_vouches_for() {
+    for closed in [true, false] {
+        let log = a_recycled_log(closed);
+        let segments = segments(&log.0);
+        // Those before it are followed, or looked at, like any other.
+        let active = &segments[segments.len() - 1..];
+        flip_every_byte(&log, closed, active);
+    }
+}
+
+#[test]
+fn a_recycled_segment_cut_short_is_refused_unless_it_lost_its_header() {
+    let (whole, life) = a_recycled_log(false);
+    let (file, bytes) = segments(&whole).pop().unwrap();
+    let frames = frames(&whole);
+    for len in (0..bytes.len()).step_by(7) {
+        let disk = whole.after_kill();
+        disk.truncate(&file, len);
+        let outcome = survive(&disk, &life);
+        if len < SEGMENT {
+            let vouched = vouched(&life, &frames, &file, 0, bytes.len());
+            assert!(outcome.is_some_and(|kept| kept >= vouched));
+        } else {
+            assert_eq!(outcome, None, "{len} bytes");
+        }
+    }
 }
 
 #[test]
 fn a_segment_cut_short_is_refused_unless_it_is_the_last_and_lost_its_header() {
     for closed in [true, false] {
-        let (whole, history) = a_log(closed);
+        let (whole, life) = a_log(closed);
         let segments = segments(&whole);
         let frames = frames(&whole);
         for (index, (file, bytes)) in segments.iter().enumerate() {
             for len in 0..bytes.len() {
                 let disk = whole.after_kill();
                 disk.truncate(file, len);
-                let outcome = survive(&disk, &history);
+                let outcome = survive(&disk, &life);
                 let last = index + 1 == segments.len();
                 if len < SEGMENT && last {
                     // So a crash leaves a segment that was begun and not synced.
                     let kept = outcome.expect("this is how a crash leaves a new segment");
-                    assert!(kept >= vouched(&history, &frames, file, 0, bytes.len()));
+                    assert!(kept >= vouched(&life, &frames, file, 0, bytes.len()));
                 } else {
                     assert_eq!(outcome, None, "{} of {len} bytes", file.display());
                 }
@@ -217,7 +261,7 @@ fn a_missing_segment_is_noticed_wherever_it_was() {
 
 #[test]
 fn a_log_may_begin_late_but_not_end_early() {
-    let (whole, history) = a_log(true);
+    let (whole, Life { history, .. }) = a_log(true);
     let first = segments(&whole).remove(0).0;
     let second = segments(&whole).remove(1).0;
     let base = second
@@ -235,7 +279,7 @@ fn a_log_may_begin_late_but_not_end_early() {
     };
     let needed_from = LogOptions {
         keep: base,
-        ..replayed_from
+        ..replayed_from.clone()
     };
     let below = history
         .batches

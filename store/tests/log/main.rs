@@ -10,6 +10,7 @@ mod damage;
 mod faults;
 mod interleave;
 mod io;
+mod release;
 mod room;
 mod support;
 mod threads;

@@ -1,9 +1,10 @@
 //! What the tests share: small logs, and words for what happens to them.
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use headwater_store::disk::Disk;
+use headwater_store::disk::{Disk, Loss};
 use headwater_store::error::{AppendError, OpenError};
 use headwater_store::log::{Growth, Log, LogOptions, SyncPolicy};
 use headwater_store::lsn::Lsn;
@@ -17,10 +18,12 @@ pub(crate) const SMALL: LogOptions = LogOptions {
     segment_bytes: 8192,
     policy: SyncPolicy::Always,
     spares: 1,
+    spares_max: 1,
     reserve_bytes: 0,
     keep: Lsn::ZERO,
     from: Lsn::ZERO,
     durable: Lsn::ZERO,
+    progress: None,
 };
 
 /// The directory of the log on simulated disks.
@@ -92,6 +95,12 @@ pub(crate) fn budget() -> u64 {
     std::env::var("HEADWATER_BUDGET").map_or(1, |budget| budget.parse().unwrap())
 }
 
+/// The kinds of loss, the random ones several times.
+pub(crate) fn losses(seeds: Range<u64>) -> impl Iterator<Item = Loss> {
+    let random = seeds.flat_map(|seed| [Loss::Pages(seed), Loss::Sectors(seed)]);
+    [Loss::Nothing, Loss::All].into_iter().chain(random)
+}
+
 /// What was committed together, and may be lost or kept only together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Batch {
@@ -145,10 +154,8 @@ impl History {
 
     /// How many batches were replayed: a prefix of the history, each of them whole.
     pub(crate) fn kept(&self, replayed: &[Replayed]) -> usize {
-        let bytes: Vec<u8> = replayed
-            .iter()
-            .flat_map(|frame| frame.body.clone())
-            .collect();
+        let bodies: Vec<&[u8]> = replayed.iter().map(|frame| &frame.body[..]).collect();
+        let bytes = bodies.concat();
         let mut rest = &bytes[..];
         let mut kept = 0;
         while !rest.is_empty() {
