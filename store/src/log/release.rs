@@ -5,19 +5,22 @@
 //! like this. What is too much, has another size or has other names (a backup's) is removed.
 //!
 //! ```text
-//!  00000000000000000000.log --rename--> spare-7.tmp --sync dir--> --blank header, fences, sync-->
-//!                                                                               ready, like any spare
+//!  00000000000000000000.log                the segment
+//!     | rename
+//!  spare-7.tmp                             the same bytes
+//!     | sync the directory
+//!     | blank header, fences, sync the file
+//!  spare-7.tmp                             ready, like any spare
 //! ```
 //!
 //! A crash may come between any two of these. Names are not durable before the directory is synced,
-//! and what a file holds is the third thing that may or may not be on the disk by then:
+//! and what a file holds is another thing that may or may not be on the disk by then:
 //!
-//! | the crash comes before      | the next open finds                    | and                       |
-//! |-----------------------------|----------------------------------------|---------------------------|
-//! | the directory is synced     | either name, of an unchanged segment   | removes it: below `keep`  |
-//! | the file is synced          | a spare, half old                      | removes it, like any      |
-//! | it is rolled into, durably  | a spare, or a segment without a header | removes or cuts it off    |
-//! | ... and after that          | a segment                              | follows it                |
+//! | the crash comes before     | the next open finds                    | and                      |
+//! |----------------------------|----------------------------------------|--------------------------|
+//! | the directory is synced    | either name, of an unchanged segment   | removes it: below `keep` |
+//! | the file is synced         | a spare, half old                      | removes it, like any     |
+//! | a roll into it is durable  | a spare, or a segment without a header | removes it, or cuts off  |
 //!
 //! # Invariants
 //!
