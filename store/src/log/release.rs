@@ -16,11 +16,11 @@
 //! A crash may come between any two of these. Names are not durable before the directory is synced,
 //! and what a file holds is another thing that may or may not be on the disk by then:
 //!
-//! | the crash comes before     | the next open finds                    | and                      |
-//! |----------------------------|----------------------------------------|--------------------------|
-//! | the directory is synced    | either name, of an unchanged segment   | removes it: below `keep` |
-//! | the file is synced         | a spare, half old                      | removes it, like any     |
-//! | a roll into it is durable  | a spare, or a segment without a header | removes it, or cuts off  |
+//! | the crash comes before    | the next open finds                    | and                     |
+//! |---------------------------|----------------------------------------|-------------------------|
+//! | the directory is synced   | either name, of an unchanged segment   | removes it, below `keep`|
+//! | the file is synced        | a spare, half old                      | removes it, like any    |
+//! | a roll into it is durable | a spare, or a segment without a header | removes it, or cuts off |
 //!
 //! # Invariants
 //!
