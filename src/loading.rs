@@ -15,7 +15,7 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use headwater_store::{LogOptions, RealDisk, Store, StoreOptions};
+use headwater_store::{LogOptions, Progress, RealDisk, Store, StoreOptions};
 use tokio::sync::oneshot;
 
 use crate::clock;
@@ -29,7 +29,10 @@ const PROGRESS_PERIOD: Duration = Duration::from_secs(1);
 /// What is known of the data so far.
 pub(crate) struct Loading {
     began: Instant,
-    began_ms: u64,
+    /// In milliseconds since 1970.
+    pub(crate) began_ms: u64,
+    /// How much of the log has been read back; the store counts.
+    progress: Arc<Progress>,
     opened: OnceLock<Opened>,
 }
 
@@ -39,12 +42,23 @@ pub(crate) struct Opened {
     pub(crate) commits: Commits,
 }
 
+/// How a load goes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pace {
+    /// Bytes read back.
+    pub(crate) done: u64,
+    /// All bytes; 0 while it is not known how many they are.
+    pub(crate) total: u64,
+    pub(crate) elapsed: Duration,
+}
+
 impl Loading {
     /// Begins now.
     pub(crate) fn new() -> Self {
         Self {
             began: clock::instant(),
             began_ms: clock::unix_ms(),
+            progress: Arc::default(),
             opened: OnceLock::new(),
         }
     }
@@ -78,20 +92,24 @@ impl Loading {
 
     /// Tells the operator how far it is.
     pub(crate) fn say_how_far(&self) {
+        let pace = self.pace();
         tracing::info!(
-            "has been loading the data for {} s",
-            self.elapsed().as_secs()
+            "has loaded {} of {} bytes ({:.1}%) in {} s; {} s are left",
+            pace.done,
+            pace.total,
+            pace.percent(),
+            pace.elapsed.as_secs(),
+            pace.seconds_left(),
         );
     }
 
-    /// When it began, in seconds since 1970.
-    pub(crate) fn start_time(&self) -> u64 {
-        self.began_ms / 1000
-    }
-
-    /// How long ago it began.
-    pub(crate) fn elapsed(&self) -> Duration {
-        self.began.elapsed()
+    /// How it goes.
+    pub(crate) fn pace(&self) -> Pace {
+        Pace {
+            done: self.progress.done(),
+            total: self.progress.total(),
+            elapsed: self.began.elapsed(),
+        }
     }
 }
 
@@ -109,7 +127,7 @@ pub(crate) async fn load(server: &Arc<Server>) -> Result<Arc<Store>, Fault> {
     let of = Arc::clone(server);
     let thread = std::thread::Builder::new().name("loading".to_owned());
     thread
-        .spawn(move || drop(tell.send(open(&of.config))))
+        .spawn(move || drop(tell.send(open(&of))))
         .map_err(Fault::Runtime)?;
     let mut ticks = tokio::time::interval(PROGRESS_PERIOD);
     // The first is due at once.
@@ -124,9 +142,12 @@ pub(crate) async fn load(server: &Arc<Server>) -> Result<Arc<Store>, Fault> {
 }
 
 /// Opens the store, whose log is then at work.
-fn open(config: &Config) -> Result<Arc<Store>, Fault> {
+fn open(server: &Server) -> Result<Arc<Store>, Fault> {
+    let config = &server.config;
+    let mut options = options(config);
+    options.log.progress = Some(Arc::clone(&server.loading.progress));
     let dir = config.text(config::DIR);
-    let store = Store::open(Arc::new(RealDisk), Path::new(&dir), options(config));
+    let store = Store::open(Arc::new(RealDisk), Path::new(&dir), options);
     let store = store.map_err(Fault::Open)?;
     store.log().start().map_err(Fault::Runtime)?;
     Ok(store)
@@ -141,5 +162,52 @@ pub(crate) fn options(config: &Config) -> StoreOptions {
             policy: sync_policy(config),
             ..LogOptions::default()
         },
+    }
+}
+
+impl Pace {
+    /// How much is done, in percent.
+    #[expect(clippy::cast_precision_loss, reason = "a few digits are shown")]
+    pub(crate) fn percent(self) -> f64 {
+        match self.total {
+            0 => 0.0,
+            total => self.done as f64 / total as f64 * 100.0,
+        }
+    }
+
+    /// How long it will take from now on, if it goes on like that: Redis' guess.
+    pub(crate) fn seconds_left(self) -> u64 {
+        let left = self.total.saturating_sub(self.done);
+        match self.elapsed.as_secs() {
+            // Nothing can be said yet.
+            0 => 1,
+            elapsed => elapsed.saturating_mul(left) / (self.done + 1),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_left_is_guessed_from_what_is_done() {
+        for (done, total, secs, percent, left) in [
+            (0, 0, 0, 0.0, 1),
+            (0, 0, 5, 0.0, 0),
+            (0, 1000, 0, 0.0, 1),
+            (99, 1000, 1, 9.9, 9),
+            (499, 1000, 10, 49.9, 10),
+            (1000, 1000, 20, 100.0, 0),
+        ] {
+            let elapsed = Duration::from_secs(secs);
+            let pace = Pace {
+                done,
+                total,
+                elapsed,
+            };
+            assert!((pace.percent() - percent).abs() < 1e-9, "{pace:?}");
+            assert_eq!(pace.seconds_left(), left, "{pace:?}");
+        }
     }
 }

@@ -255,11 +255,13 @@ async fn serve(server: &Arc<Server>, listeners: Vec<Listener>) -> Result<Reason,
     tokio::spawn(relay(Arc::clone(server)));
     tokio::spawn(watch_log(Arc::clone(server)));
     tokio::spawn(space::run(Arc::clone(server)));
+    let pace = server.loading.pace();
     tracing::info!(
         "Headwater {version} serves on {addresses} with its data in {dir} (appendfsync {}), ready \
-         in {} ms",
+         in {} ms, for which {} bytes of log were read",
         server.config.choice(config::APPENDFSYNC),
-        server.loading.elapsed().as_millis(),
+        pace.elapsed.as_millis(),
+        pace.done,
     );
     Ok(server.shutdown.requested().await)
 }

@@ -87,8 +87,18 @@ fn a_server_that_loads_serves_what_needs_no_data() {
         Some("1"),
         "the data are too few for this test"
     );
-    let since = client.info("persistence", "loading_start_time");
-    assert!(since.is_some_and(|since| since.parse::<u64>().unwrap() > 0));
+    let mut number = |name| -> f64 {
+        let text = client.info("persistence", name);
+        text.unwrap().parse().unwrap()
+    };
+    assert!(number("loading_start_time") > 0.0);
+    let (loaded, total) = (
+        number("loading_loaded_bytes"),
+        number("loading_total_bytes"),
+    );
+    assert!(0.0 < loaded && loaded < total, "{loaded} of {total}");
+    assert!((0.0..100.0).contains(&number("loading_loaded_perc")));
+    assert!(number("loading_eta_seconds") > 0.0);
 
     // Whoever was refused is served on the same connection once the data are there.
     let began = Instant::now();
@@ -103,11 +113,8 @@ fn a_server_that_loads_serves_what_needs_no_data() {
     assert_eq!(policy.as_deref(), Some("everysec"));
     server.signal(Signal::TERM);
     let ended = server.ended();
-    assert!(
-        ended.said.contains("has been loading the data for 1 s"),
-        "{}",
-        ended.said
-    );
+    let progress = |line: &str| line.contains("has loaded ") && line.contains("%) in 1 s; ");
+    assert!(ended.said.lines().any(progress), "{}", ended.said);
 }
 
 #[test]

@@ -13,7 +13,7 @@ use headwater_store::{Log, Lsn, SyncPolicy};
 use crate::clock;
 use crate::command::{Access, Arg, Args, Body, Cx, Data, Group, Halt, Outcome, Spec, Traits};
 use crate::config;
-use crate::loading::Opened;
+use crate::loading::{Loading, Opened};
 use crate::process;
 use crate::server::REDIS_VERSION;
 
@@ -287,9 +287,20 @@ fn persistence(fields: &mut Fields, data: &Data<'_>) {
         fields.put("disk_full_bytes", found.marks.full);
     }
     match log {
-        None => fields.put("loading_start_time", server.loading.start_time()),
+        None => loading_fields(fields, &server.loading),
         Some(log) => log_fields(fields, log),
     }
+}
+
+fn loading_fields(fields: &mut Fields, loading: &Loading) {
+    let pace = loading.pace();
+    fields.put("loading_start_time", loading.began_ms / 1000);
+    fields.put("loading_total_bytes", pace.total);
+    // What the server used that wrote the data is not known.
+    fields.put("loading_rdb_used_mem", 0);
+    fields.put("loading_loaded_bytes", pace.done);
+    fields.put("loading_loaded_perc", format_args!("{:.2}", pace.percent()));
+    fields.put("loading_eta_seconds", pace.seconds_left());
 }
 
 fn log_fields(fields: &mut Fields, log: &Log) {
