@@ -54,7 +54,8 @@ pub(crate) fn byte(input: &mut &[u8]) -> Result<u8, Malformed> {
     Ok(first)
 }
 
-fn take<'a>(input: &mut &'a [u8], count: u64) -> Result<&'a [u8], Malformed> {
+/// The next `count` bytes.
+pub(crate) fn take<'a>(input: &mut &'a [u8], count: u64) -> Result<&'a [u8], Malformed> {
     let count = usize::try_from(count).ok().ok_or(CUT_OFF)?;
     let (taken, rest) = input.split_at_checked(count).ok_or(CUT_OFF)?;
     *input = rest;

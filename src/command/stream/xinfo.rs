@@ -238,9 +238,7 @@ fn write_counters(out: &mut Writer<'_>, stream: &Stream) {
 }
 
 fn write_groups(out: &mut Writer<'_>, stream: &Stream, count: Option<u64>) {
-    let most = count
-        .and_then(|count| usize::try_from(count).ok())
-        .unwrap_or(usize::MAX);
+    let most = count.unwrap_or(u64::MAX);
     out.bulk(b"groups");
     out.array(stream.groups_len());
     for (name, group) in stream.groups() {
@@ -256,7 +254,7 @@ fn write_groups(out: &mut Writer<'_>, stream: &Stream, count: Option<u64>) {
         let pending: Vec<PendingEntry> = group
             .pending()
             .range(StreamId::MIN..=StreamId::MAX)
-            .take(most)
+            .take(usize::try_from(most).unwrap_or(usize::MAX))
             .collect();
         out.array(pending.len());
         for entry in &pending {
@@ -268,13 +266,13 @@ fn write_groups(out: &mut Writer<'_>, stream: &Stream, count: Option<u64>) {
         }
         out.bulk(b"consumers");
         out.array(group.consumers().len());
-        for consumer in group.consumers() {
-            write_consumer(out, group, consumer, most);
+        for (consumer, pending) in group.first_pending(most) {
+            write_consumer(out, consumer, &pending);
         }
     }
 }
 
-fn write_consumer(out: &mut Writer<'_>, group: &Group, consumer: &Consumer, most: usize) {
+fn write_consumer(out: &mut Writer<'_>, consumer: &Consumer, pending: &[PendingEntry]) {
     out.map(5);
     out.bulk(b"name");
     out.bulk(consumer.name());
@@ -285,13 +283,8 @@ fn write_consumer(out: &mut Writer<'_>, group: &Group, consumer: &Consumer, most
     out.bulk(b"pel-count");
     out.int(consumer.pending().cast_signed());
     out.bulk(b"pending");
-    let pending: Vec<PendingEntry> = group
-        .pending()
-        .of_consumer(consumer.number(), StreamId::MIN)
-        .take(most)
-        .collect();
     out.array(pending.len());
-    for entry in &pending {
+    for entry in pending {
         out.array(3);
         write_id(out, entry.id);
         out.int(entry.delivered_at.cast_signed());

@@ -5,7 +5,7 @@
 //!   clients rely on.
 //! * A count of zero or less, or an unknown consumer, finds nothing.
 
-use headwater_store::{PendingEntry, StreamId};
+use headwater_store::{Consumer, PendingEntry, StreamId};
 
 use crate::command::stream::entries::write_id;
 use crate::command::stream::range::{parse_end, parse_start};
@@ -16,8 +16,8 @@ pub(crate) static XPENDING: Spec = Spec {
     name: "xpending",
     summary: "Tells what a group has been given and has not acknowledged.",
     since: "5.0.0",
-    complexity: "O(N) for N consumers in the summary, or N pending entries in the reply; entries \
-                 that a filter leaves out count, too.",
+    complexity: "O(N) for N consumers in the summary, or N pending entries in the reply; where a \
+                 filter applies, runs of entries that it leaves out as a whole count as one.",
     group: Group::Stream,
     access: Access::Read,
     traits: Traits::NONE,
@@ -139,27 +139,20 @@ impl<'a> Filter<'a> {
     }
 
     fn apply(&self, group: &headwater_store::Group, now: u64) -> Vec<PendingEntry> {
-        let idle_enough =
-            |entry: &PendingEntry| now.saturating_sub(entry.delivered_at) >= self.idle_min;
+        // An entry that was delivered in the future has been idle for no time.
+        let delivered_by = match self.idle_min {
+            0 => Some(u64::MAX),
+            idle => now.checked_sub(idle),
+        };
+        let consumer = self.consumer.map(|name| group.consumer(name));
+        let (Some(delivered_by), None | Some(Some(_))) = (delivered_by, consumer) else {
+            return Vec::new();
+        };
+        let consumer = consumer.flatten().map(Consumer::number);
         let pending = group.pending();
-        match self.consumer {
-            None => pending
-                .range(self.start..=self.end)
-                .filter(idle_enough)
-                .take(self.count)
-                .collect(),
-            Some(name) => {
-                let Some(consumer) = group.consumer(name) else {
-                    return Vec::new();
-                };
-                let before = self.start.prev().unwrap_or(StreamId::MIN);
-                pending
-                    .of_consumer(consumer.number(), before)
-                    .take_while(|entry| entry.id <= self.end)
-                    .filter(idle_enough)
-                    .take(self.count)
-                    .collect()
-            }
-        }
+        pending
+            .select(self.start..=self.end, consumer, delivered_by)
+            .take(self.count)
+            .collect()
     }
 }

@@ -9,7 +9,7 @@
 
 use std::sync::Arc;
 
-use headwater_store::{Change, Consumer, Entry, StreamId};
+use headwater_store::{Change, Entry, StreamId};
 
 use crate::command::stream::claim::note_seen;
 use crate::command::stream::read::{BLOCK, COUNT, ReadOptions, Reader, STREAMS};
@@ -213,7 +213,7 @@ impl<B: AsRef<[u8]>> Reads<B> {
         let (name, consumer, at) = (self.group.as_ref(), self.consumer.as_ref(), data.now);
         let mut stream = data.stream(key).ok_or_else(|| no_group(key, name))?;
         let group = stream.group(name).ok_or_else(|| no_group(key, name))?;
-        let Some(number) = group.consumer(consumer).map(Consumer::number) else {
+        let Some(known) = group.consumer(consumer) else {
             stream.commit(&[Change::ConsumerCreated {
                 group: name,
                 consumer,
@@ -226,8 +226,7 @@ impl<B: AsRef<[u8]>> Reads<B> {
             .and_then(|count| usize::try_from(count).ok())
             .unwrap_or(usize::MAX);
         let entries: Vec<(StreamId, Option<Entry>)> = group
-            .pending()
-            .of_consumer(number, after)
+            .pending_of(known, after)
             .take(most)
             .map(|pending| (pending.id, stream.get(pending.id)))
             .collect();

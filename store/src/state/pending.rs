@@ -1,28 +1,46 @@
 //! What a group has delivered and nobody has acknowledged yet.
 //!
 //! ```text
-//!  chunks   [ low, consumers | entry entry ... ]  [ low, consumers | entry ... ]   by ID
+//!  chunks   [ packed entries ] [ packed entries ] [ packed entries ]   recent  entry entry ...
+//!             . . . . # # #      # # # . # # # #    # # # # # # # #      by ID ->
 //! ```
 //!
-//! Deliveries append at the end, and acknowledgements mostly come near the front: both touch one
-//! chunk and move nothing. Elsewhere an entry is found by binary search over the chunks, then
-//! within one, and at most half a chunk moves. Each chunk keeps a set of the consumers that may
-//! have entries in it, so that walking the entries of one consumer skips the chunks of others.
+//! Deliveries go into `recent`, which is packed whenever it is full: then an entry takes a few
+//! bytes. Packed entries do not change; an acknowledgement clears a bit, and whatever else happens
+//! to an entry packs its chunk anew. Chunks are found by binary search, and so is an entry in one.
+//!
+//! A clone is a snapshot: it shares all chunks, and costs a few microseconds for a million entries.
+//!
+//! Each chunk knows which consumers may have entries in it and when the oldest of them was
+//! delivered, so that a search by consumer or by time skips the chunks that have nothing.
+//!
+//! # Image
+//!
+//! ```text
+//!  chunks                   an integer
+//!  chunk ...                as drawn in `packed`
+//! ```
 //!
 //! # Invariants
 //!
-//! * IDs ascend, over all chunks; those of a chunk are at least its `low` and below the next `low`.
-//! * No chunk is empty or longer than [`CHUNK_MAX`].
-//! * A consumer with an entry in a chunk is in its set (modulo 64); the converse need not hold.
+//! * IDs ascend, over all chunks and `recent`.
+//! * `recent` holds at most [`ROWS_MAX`] entries.
+//! * `len` counts all entries.
+
+mod chunk;
+mod chunks;
+mod packed;
 
 use std::collections::VecDeque;
+use std::mem;
 use std::ops::RangeInclusive;
 
+use self::chunk::Chunk;
+use self::chunks::{At, Chunks};
+use self::packed::{Packed, ROWS_MAX, UNSORTED};
+use crate::codec::{integer, put_integer};
+use crate::error::Malformed;
 use crate::id::StreamId;
-
-/// Entries of a chunk: a power of two, which its ring grows to and no further.
-const CHUNK_MAX: usize = 128;
-const _: () = assert!(CHUNK_MAX.is_power_of_two());
 
 /// The number of a consumer within its group. It may be given again after the consumer is gone.
 #[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -55,63 +73,79 @@ pub struct PendingEntry {
     pub deliveries: u64,
 }
 
-const _: () = assert!(size_of::<PendingEntry>() == 40);
-
-#[derive(Clone, Debug)]
-struct Chunk {
-    /// Every ID of this chunk is at least this, and greater than every one of the chunk before.
-    low: StreamId,
-    /// Consumers with entries here, one bit for each number modulo 64.
-    consumers: u64,
-    entries: VecDeque<PendingEntry>,
+/// Which entries are looked for.
+#[derive(Copy, Clone)]
+struct Wanted {
+    from: StreamId,
+    to: StreamId,
+    consumer: Option<ConsumerNo>,
+    delivered_by: u64,
 }
 
-impl Chunk {
-    fn new(entry: PendingEntry, capacity: usize) -> Self {
-        let mut entries = VecDeque::with_capacity(capacity);
-        entries.push_back(entry);
+impl Wanted {
+    fn consumers(self) -> u64 {
+        self.consumer.map_or(u64::MAX, ConsumerNo::bit)
+    }
+
+    fn fits(self, entry: &PendingEntry) -> bool {
+        (self.from..=self.to).contains(&entry.id)
+            && self
+                .consumer
+                .is_none_or(|consumer| entry.consumer == consumer)
+            && entry.delivered_at <= self.delivered_by
+    }
+}
+
+/// A search for the first entries of several consumers.
+struct Search<'a, F> {
+    /// How many are still to be found, by consumer.
+    left: &'a mut [u64],
+    /// How many consumers are not done, by bit.
+    open: [u32; 64],
+    /// The bits of those that are not done.
+    consumers: u64,
+    found: F,
+}
+
+impl<'a, F: FnMut(PendingEntry)> Search<'a, F> {
+    fn new(left: &'a mut [u64], found: F) -> Self {
+        let mut open = [0; 64];
+        let mut consumers = 0;
+        let wanting = left.iter().enumerate().filter(|&(_, &left)| left > 0);
+        for (index, _) in wanting {
+            open[index % 64] += 1;
+            consumers |= 1 << (index % 64);
+        }
         Self {
-            low: entry.id,
-            consumers: entry.consumer.bit(),
-            entries,
+            left,
+            open,
+            consumers,
+            found,
         }
     }
 
-    fn find(&self, id: StreamId) -> Result<usize, usize> {
-        match self.entries.front() {
-            Some(first) if first.id == id => Ok(0),
-            _ => self.entries.binary_search_by_key(&id, |entry| entry.id),
+    fn see(&mut self, entry: PendingEntry) {
+        let index = entry.consumer.index();
+        if self.left[index] == 0 {
+            return;
         }
-    }
-
-    fn recount_consumers(&mut self) {
-        self.consumers = self
-            .entries
-            .iter()
-            .fold(0, |set, entry| set | entry.consumer.bit());
-    }
-
-    fn split(&mut self) -> Self {
-        let entries = self.entries.split_off(self.entries.len() / 2);
-        let low = entries
-            .front()
-            .expect("half of a full chunk is not empty")
-            .id;
-        let mut upper = Self {
-            low,
-            consumers: 0,
-            entries,
-        };
-        upper.recount_consumers();
-        self.recount_consumers();
-        upper
+        (self.found)(entry);
+        self.left[index] -= 1;
+        if self.left[index] == 0 {
+            let open = &mut self.open[index % 64];
+            *open -= 1;
+            if *open == 0 {
+                self.consumers &= !entry.consumer.bit();
+            }
+        }
     }
 }
 
 /// The pending entries of a group, by ID.
 #[derive(Clone, Debug, Default)]
 pub struct Pending {
-    chunks: VecDeque<Chunk>,
+    chunks: Chunks,
+    recent: VecDeque<PendingEntry>,
     len: u64,
 }
 
@@ -131,309 +165,296 @@ impl Pending {
     /// The one with the smallest ID.
     #[must_use]
     pub fn first(&self) -> Option<PendingEntry> {
-        self.chunks
-            .front()
-            .and_then(|chunk| chunk.entries.front())
-            .copied()
+        let first = self.chunks.first().and_then(Chunk::first);
+        first.or_else(|| self.recent.front().copied())
     }
 
     /// The one with the greatest ID.
     #[must_use]
     pub fn last(&self) -> Option<PendingEntry> {
-        self.chunks
-            .back()
-            .and_then(|chunk| chunk.entries.back())
-            .copied()
+        let last = self.recent.back().copied();
+        last.or_else(|| self.chunks.last().and_then(Chunk::last))
     }
 
     /// The one with this ID.
     #[must_use]
     pub fn get(&self, id: StreamId) -> Option<PendingEntry> {
-        let chunk = &self.chunks[self.chunk_of(id)?];
-        chunk.find(id).ok().map(|index| chunk.entries[index])
+        if self.is_recent(id) {
+            let index = self.find_recent(id).ok()?;
+            return Some(self.recent[index]);
+        }
+        self.chunks.get(self.chunks.find(id)?).get(id)
     }
 
-    /// Those with IDs in a range, in order, from either end.
-    pub fn range(
+    /// Those with IDs in a range, in order.
+    pub fn range(&self, ids: RangeInclusive<StreamId>) -> impl Iterator<Item = PendingEntry> + '_ {
+        self.select(ids, None, u64::MAX)
+    }
+
+    /// Those with IDs in a range that one consumer has, if it is given, and that were last
+    /// delivered at a time, in Unix milliseconds, or before; in order. Skips chunks that have none.
+    pub fn select(
         &self,
         ids: RangeInclusive<StreamId>,
-    ) -> impl DoubleEndedIterator<Item = PendingEntry> + '_ {
-        let (from, to) = ids.into_inner();
-        let first = self.chunk_of(from).unwrap_or(0);
-        let end = self
-            .chunk_of(to)
-            .filter(|_| from <= to)
-            .map_or(first, |last| last + 1);
-        self.chunks.range(first..end).flat_map(move |chunk| {
-            let start = chunk.entries.partition_point(|entry| entry.id < from);
-            let end = chunk.entries.partition_point(|entry| entry.id <= to);
-            chunk.entries.range(start..end).copied()
-        })
-    }
-
-    /// Those of one consumer with IDs greater than `after`, in order. Skips chunks in which the
-    /// consumer has none.
-    pub fn of_consumer(
-        &self,
-        consumer: ConsumerNo,
-        after: StreamId,
+        consumer: Option<ConsumerNo>,
+        delivered_by: u64,
     ) -> impl Iterator<Item = PendingEntry> + '_ {
-        let first = self.chunk_of(after).unwrap_or(0);
-        self.chunks
-            .range(first..)
-            .filter(move |chunk| chunk.consumers & consumer.bit() != 0)
-            .flat_map(move |chunk| {
-                let start = chunk.entries.partition_point(|entry| entry.id <= after);
-                chunk.entries.range(start..).copied()
-            })
-            .filter(move |entry| entry.consumer == consumer)
-    }
-
-    /// The only chunk that can hold `id`.
-    fn chunk_of(&self, id: StreamId) -> Option<usize> {
-        match self.chunks.get(1) {
-            // Acknowledgements in order work in the first chunk.
-            Some(second) if second.low <= id => {}
-            _ => {
-                return self
-                    .chunks
-                    .front()
-                    .filter(|chunk| chunk.low <= id)
-                    .map(|_| 0);
-            }
-        }
-        self.chunks
-            .partition_point(|chunk| chunk.low <= id)
-            .checked_sub(1)
-    }
-
-    /// Adds an entry, or replaces and returns the one with the same ID.
-    pub(super) fn insert(&mut self, entry: PendingEntry) -> Option<PendingEntry> {
-        if let Some(last) = self.chunks.back_mut()
-            && last.entries.back().is_some_and(|last| last.id < entry.id)
-        {
-            self.len += 1;
-            if last.entries.len() < CHUNK_MAX {
-                last.consumers |= entry.consumer.bit();
-                last.entries.push_back(entry);
-            } else {
-                self.chunks.push_back(Chunk::new(entry, CHUNK_MAX));
-            }
-            return None;
-        }
-        let Some(mut index) = self.chunk_of(entry.id) else {
-            match self.chunks.front_mut() {
-                Some(first) => first.low = entry.id,
-                None => {
-                    self.chunks.push_back(Chunk::new(entry, 1));
-                    self.len += 1;
-                    return None;
-                }
-            }
-            return self.insert(entry);
+        let (from, to) = ids.into_inner();
+        let wanted = Wanted {
+            from,
+            to,
+            consumer,
+            delivered_by,
         };
-        if self.chunks[index].entries.len() == CHUNK_MAX {
-            let upper = self.chunks[index].split();
-            let above = upper.low <= entry.id;
-            self.chunks.insert(index + 1, upper);
-            index += usize::from(above);
+        let chunks = self.chunks.iter_from(from);
+        chunks
+            .take_while(move |chunk| chunk.low() <= to)
+            .filter(move |chunk| {
+                chunk.consumers() & wanted.consumers() != 0 && chunk.oldest() <= delivered_by
+            })
+            .flat_map(move |chunk| chunk.select(wanted))
+            .chain(
+                self.recent
+                    .iter()
+                    .copied()
+                    .filter(move |entry| wanted.fits(entry)),
+            )
+    }
+
+    /// Shows the first entries of each consumer to `found`, in one walk and in the order of their
+    /// IDs: so many as `left` says, by the numbers of the consumers.
+    ///
+    /// The walk ends when all have been found, so `left` should not ask for more than there are.
+    pub(super) fn first_of_each(&self, left: &mut [u64], found: impl FnMut(PendingEntry)) {
+        let mut search = Search::new(left, found);
+        for chunk in self.chunks.iter() {
+            if search.consumers == 0 {
+                return;
+            }
+            if chunk.consumers() & search.consumers != 0 {
+                chunk.entries().for_each(|entry| search.see(entry));
+            }
         }
-        let chunk = &mut self.chunks[index];
-        chunk.consumers |= entry.consumer.bit();
-        match chunk.find(entry.id) {
-            Ok(found) => Some(std::mem::replace(&mut chunk.entries[found], entry)),
-            Err(place) => {
-                chunk.entries.insert(place, entry);
-                self.len += 1;
-                None
+        self.recent.iter().for_each(|&entry| search.see(entry));
+    }
+
+    fn is_recent(&self, id: StreamId) -> bool {
+        self.recent.front().is_some_and(|first| first.id <= id)
+    }
+
+    fn find_recent(&self, id: StreamId) -> Result<usize, usize> {
+        match self.recent.front() {
+            // Acknowledgements mostly come in order.
+            Some(first) if first.id == id => Ok(0),
+            _ => self.recent.binary_search_by_key(&id, |entry| entry.id),
+        }
+    }
+
+    /// Whether every entry's ID is below `id`.
+    fn ends_below(&self, id: StreamId) -> bool {
+        match self.recent.back() {
+            Some(last) => last.id < id,
+            None => self.chunks.last().is_none_or(|last| last.ends_below(id)),
+        }
+    }
+
+    /// Adds entries, in any order. One with the ID of an entry that is there takes its place, and
+    /// `replaced` gets the other.
+    pub(super) fn insert(
+        &mut self,
+        mut entries: impl Iterator<Item = PendingEntry>,
+        mut replaced: impl FnMut(PendingEntry),
+    ) {
+        let mut next = entries.next();
+        while let Some(entry) = next {
+            if self.ends_below(entry.id) {
+                next = self.append(entry, &mut entries);
+            } else if self.is_recent(entry.id) || self.chunks.is_empty() {
+                match self.find_recent(entry.id) {
+                    Ok(index) => replaced(mem::replace(&mut self.recent[index], entry)),
+                    Err(_) if self.recent.len() == ROWS_MAX => {
+                        self.pack_recent();
+                        continue;
+                    }
+                    Err(index) => {
+                        self.recent.insert(index, entry);
+                        self.len += 1;
+                    }
+                }
+                next = entries.next();
+            } else {
+                next = self.repack(entry, &mut entries, &mut replaced);
             }
         }
     }
 
-    /// Takes the entry with this ID away.
-    pub(super) fn remove(&mut self, id: StreamId) -> Option<PendingEntry> {
-        let index = self.chunk_of(id)?;
-        let chunk = &mut self.chunks[index];
-        let removed = chunk.entries.remove(chunk.find(id).ok()?)?;
-        self.len -= 1;
-        self.tidy(index);
-        Some(removed)
+    /// Adds an entry at the end, with those that follow in order. Returns the first that does not.
+    fn append(
+        &mut self,
+        first: PendingEntry,
+        entries: &mut impl Iterator<Item = PendingEntry>,
+    ) -> Option<PendingEntry> {
+        let mut last = first.id;
+        self.push(first);
+        for entry in entries {
+            if entry.id <= last {
+                return Some(entry);
+            }
+            last = entry.id;
+            self.push(entry);
+        }
+        None
+    }
+
+    fn push(&mut self, entry: PendingEntry) {
+        if self.recent.len() == ROWS_MAX {
+            self.pack_recent();
+        }
+        self.recent.push_back(entry);
+        self.len += 1;
+    }
+
+    fn pack_recent(&mut self) {
+        self.chunks.push(Chunk::pack(self.recent.make_contiguous()));
+        self.recent.clear();
+    }
+
+    /// Adds an entry to its chunk, with those that follow and belong there, too. Returns the first
+    /// that does not.
+    fn repack(
+        &mut self,
+        entry: PendingEntry,
+        entries: &mut impl Iterator<Item = PendingEntry>,
+        replaced: &mut impl FnMut(PendingEntry),
+    ) -> Option<PendingEntry> {
+        // An ID below all chunks belongs into the first.
+        let home = |id| self.chunks.find(id).unwrap_or_default();
+        let at = home(entry.id);
+        let mut packed: Vec<_> = self.chunks.get(at).entries().collect();
+        let before = packed.len();
+        let mut next = Some(entry);
+        while let Some(entry) = next.take_if(|next| home(next.id) == at && !self.is_recent(next.id))
+        {
+            match packed.binary_search_by_key(&entry.id, |entry| entry.id) {
+                Ok(index) => replaced(mem::replace(&mut packed[index], entry)),
+                Err(index) => packed.insert(index, entry),
+            }
+            next = entries.next();
+        }
+        self.len += (packed.len() - before) as u64;
+        self.chunks.replace(at, &packed);
+        next
+    }
+
+    /// Takes the entries with these IDs away, in any order, and says of each whose it was; IDs that
+    /// are not there are passed over.
+    pub(super) fn remove(
+        &mut self,
+        mut ids: impl Iterator<Item = StreamId>,
+        mut removed: impl FnMut(ConsumerNo),
+    ) {
+        let mut next = ids.next();
+        while let Some(id) = next {
+            if self.is_recent(id) {
+                if let Ok(index) = self.find_recent(id)
+                    && let Some(entry) = self.recent.remove(index)
+                {
+                    self.len -= 1;
+                    removed(entry.consumer);
+                }
+                next = ids.next();
+            } else if let Some(at) = self.chunks.find(id) {
+                next = self.remove_packed(at, id, &mut ids, &mut removed);
+            } else {
+                next = ids.next();
+            }
+        }
+        self.release();
+    }
+
+    /// Takes away what a chunk has of `id` and those that follow. Returns the first that it cannot
+    /// have.
+    fn remove_packed(
+        &mut self,
+        at: At,
+        id: StreamId,
+        ids: &mut impl Iterator<Item = StreamId>,
+        removed: &mut impl FnMut(ConsumerNo),
+    ) -> Option<StreamId> {
+        let end = self.chunks.end(at);
+        let end = end.or_else(|| self.recent.front().map(|first| first.id));
+        let chunk = self.chunks.get_mut(at);
+        let mut next = Some(id);
+        while let Some(id) =
+            next.take_if(|id| chunk.low() <= *id && end.is_none_or(|end| *id < end))
+        {
+            if let Some(consumer) = chunk.remove(id) {
+                self.len -= 1;
+                removed(consumer);
+            }
+            next = ids.next();
+        }
+        self.chunks.tidy(at);
+        next
     }
 
     /// Takes every entry of a consumer away.
     pub(super) fn remove_consumer(&mut self, consumer: ConsumerNo) {
-        for index in (0..self.chunks.len()).rev() {
-            let chunk = &mut self.chunks[index];
-            if chunk.consumers & consumer.bit() != 0 {
-                let before = chunk.entries.len();
-                chunk.entries.retain(|entry| entry.consumer != consumer);
-                chunk.recount_consumers();
-                self.len -= (before - chunk.entries.len()) as u64;
-                self.tidy(index);
+        self.len -= self.chunks.remove_consumer(consumer);
+        let before = self.recent.len();
+        self.recent.retain(|entry| entry.consumer != consumer);
+        self.len -= (before - self.recent.len()) as u64;
+        self.release();
+    }
+
+    /// Gives memory back when there is nothing to keep in it: there may be a million such lists.
+    fn release(&mut self) {
+        if self.is_empty() {
+            *self = Self::default();
+        }
+    }
+
+    /// Appends the image.
+    pub(super) fn encode(&self, out: &mut Vec<u8>) {
+        let recent: Vec<_> = self.recent.iter().copied().collect();
+        let chunks = self.chunks.len() + usize::from(!recent.is_empty());
+        put_integer(out, chunks as u64);
+        for chunk in self.chunks.iter() {
+            chunk.encode(out);
+        }
+        if !recent.is_empty() {
+            Packed::pack(&recent).encode(out);
+        }
+    }
+
+    /// Takes an image off the front of the input, and shows the consumer of every entry to `owned`.
+    ///
+    /// # Errors
+    ///
+    /// When the bytes are no image, or `owned` says that a consumer cannot be.
+    pub(super) fn decode(
+        input: &mut &[u8],
+        mut owned: impl FnMut(ConsumerNo) -> Result<(), Malformed>,
+    ) -> Result<Self, Malformed> {
+        let mut pending = Self::default();
+        // No space is set aside: a wrong count runs into the end of the input.
+        for left in (0..integer(input)?).rev() {
+            let packed = Packed::decode(input)?;
+            if !pending.ends_below(packed.id(0)) {
+                return Err(UNSORTED);
+            }
+            let entries: Vec<_> = packed.entries().collect();
+            entries.iter().try_for_each(|entry| owned(entry.consumer))?;
+            pending.len += entries.len() as u64;
+            if left == 0 && entries.len() < ROWS_MAX {
+                pending.recent = entries.into();
+            } else {
+                pending.chunks.push(Chunk::new(packed, entries.into_iter()));
             }
         }
-    }
-
-    /// Drops a chunk that became empty, and joins one that became small with a neighbour: random
-    /// removals must not leave a chunk for every entry that stays.
-    fn tidy(&mut self, index: usize) {
-        if self.chunks[index].entries.is_empty() {
-            self.chunks.remove(index);
-            return;
-        }
-        self.join_next(index);
-        // The first chunk is being drained in order and will soon be empty; it is left alone.
-        if index > 1 {
-            self.join_next(index - 1);
-        }
-    }
-
-    fn join_next(&mut self, index: usize) {
-        let length = |index: usize| self.chunks.get(index).map(|chunk| chunk.entries.len());
-        if let (Some(own), Some(next)) = (length(index), length(index + 1))
-            && own + next <= CHUNK_MAX / 2
-        {
-            let mut next = self
-                .chunks
-                .remove(index + 1)
-                .expect("it has just been measured");
-            let chunk = &mut self.chunks[index];
-            chunk.consumers |= next.consumers;
-            chunk.entries.append(&mut next.entries);
-        }
+        Ok(pending)
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeMap;
-
-    use proptest::collection::vec;
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn entry(id: u64, consumer: usize) -> PendingEntry {
-        PendingEntry {
-            id: StreamId::new(id, 0),
-            consumer: ConsumerNo::new(consumer),
-            delivered_at: id,
-            deliveries: 1,
-        }
-    }
-
-    fn check_invariants(pending: &Pending) {
-        let entries: u64 = pending
-            .chunks
-            .iter()
-            .map(|chunk| chunk.entries.len() as u64)
-            .sum();
-        assert_eq!(entries, pending.len());
-        for (index, chunk) in pending.chunks.iter().enumerate() {
-            assert!((1..=CHUNK_MAX).contains(&chunk.entries.len()));
-            assert!(chunk.entries.iter().is_sorted_by(|a, b| a.id < b.id));
-            assert!(
-                chunk
-                    .entries
-                    .iter()
-                    .all(|e| chunk.consumers & e.consumer.bit() != 0)
-            );
-            assert!(chunk.low <= chunk.entries[0].id);
-            if let Some(next) = pending.chunks.get(index + 1) {
-                assert!(chunk.entries[chunk.entries.len() - 1].id < next.low);
-            }
-        }
-    }
-
-    #[derive(Clone, Debug)]
-    enum Step {
-        Append(usize, u64),
-        Insert(u64, usize),
-        Remove(u64),
-        RemoveFirst(usize),
-        RemoveConsumer(usize),
-    }
-
-    fn step() -> impl Strategy<Value = Step> {
-        let consumer = || prop_oneof![0..3_usize, 62..67_usize];
-        prop_oneof![
-            6 => (consumer(), 1..200_u64).prop_map(|(consumer, n)| Step::Append(consumer, n)),
-            6 => (0..3000_u64, consumer()).prop_map(|(id, consumer)| Step::Insert(id, consumer)),
-            6 => (0..3000_u64).prop_map(Step::Remove),
-            2 => (1..300_usize).prop_map(Step::RemoveFirst),
-            1 => consumer().prop_map(Step::RemoveConsumer),
-        ]
-    }
-
-    proptest! {
-        #[test]
-        fn it_is_a_sorted_map(
-            steps in vec(step(), 1..60),
-            low in 0..3000_u64,
-            high in 0..3000_u64,
-        ) {
-            let mut pending = Pending::default();
-            let mut model = BTreeMap::new();
-            for step in steps {
-                match step {
-                    Step::Append(consumer, count) => {
-                        let next = model.last_key_value().map_or(0, |(id, _)| id + 1);
-                        for id in next..next + count {
-                            let replaced = pending.insert(entry(id, consumer));
-                            prop_assert_eq!(replaced, model.insert(id, entry(id, consumer)));
-                        }
-                    }
-                    Step::Insert(id, consumer) => {
-                        let replaced = pending.insert(entry(id, consumer));
-                        prop_assert_eq!(replaced, model.insert(id, entry(id, consumer)));
-                    }
-                    Step::Remove(id) => {
-                        let removed = pending.remove(StreamId::new(id, 0));
-                        prop_assert_eq!(removed, model.remove(&id));
-                    }
-                    Step::RemoveFirst(count) => for _ in 0..count {
-                        let first = model.pop_first().map(|(_, entry)| entry);
-                        prop_assert_eq!(pending.first(), first);
-                        if let Some(first) = first {
-                            prop_assert_eq!(pending.remove(first.id), Some(first));
-                        }
-                    }
-                    Step::RemoveConsumer(consumer) => {
-                        let consumer = ConsumerNo::new(consumer);
-                        pending.remove_consumer(consumer);
-                        model.retain(|_, entry| entry.consumer != consumer);
-                    }
-                }
-                check_invariants(&pending);
-            }
-            prop_assert_eq!(pending.last(), model.values().next_back().copied());
-            let ids = StreamId::new(low, 0)..=StreamId::new(high, 0);
-            let expected = model.values().filter(|entry| ids.contains(&entry.id));
-            let expected: Vec<_> = expected.copied().collect();
-            prop_assert_eq!(pending.range(ids.clone()).collect::<Vec<_>>(), expected.clone());
-            let backwards: Vec<_> = pending.range(ids.clone()).rev().collect();
-            prop_assert_eq!(backwards, expected.into_iter().rev().collect::<Vec<_>>());
-            for consumer in [0, 1, 2, 62, 63, 64, 65, 66].map(ConsumerNo::new) {
-                let found: Vec<_> = pending.of_consumer(consumer, *ids.start()).collect();
-                let after = |e: &&PendingEntry| e.consumer == consumer && e.id > *ids.start();
-                prop_assert_eq!(found, model.values().filter(after).copied().collect::<Vec<_>>());
-            }
-            for id in 0..3000 {
-                prop_assert_eq!(pending.get(StreamId::new(id, 0)), model.get(&id).copied());
-            }
-        }
-    }
-
-    #[test]
-    fn what_stays_after_random_removals_is_packed() {
-        let mut pending = Pending::default();
-        for id in 0..128_000 {
-            pending.insert(entry(id, 0));
-        }
-        for id in (0..128_000).filter(|id| id % 128 != 0) {
-            pending.remove(StreamId::new(id, 0));
-        }
-        assert_eq!(pending.len(), 1000);
-        assert!(pending.chunks.len() < 64, "{} chunks", pending.chunks.len());
-    }
-}
+mod tests;

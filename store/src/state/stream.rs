@@ -449,11 +449,10 @@ impl Stream {
             unreachable!("the caller matched it");
         };
         let group = some(self.groups.get_mut(group), at, NO_GROUP);
-        let consumer = some(group.consumer(consumer), at, NO_CONSUMER).number();
+        let consumer = some(group.consumer(consumer), at, NO_CONSUMER);
         let count = usize::try_from(count).unwrap_or(usize::MAX);
         let again: Vec<_> = group
-            .pending()
-            .of_consumer(consumer, after)
+            .pending_of(consumer, after)
             .take(count)
             .filter(|entry| self.entries.get(entry.id).is_some())
             .map(|entry| PendingEntry {

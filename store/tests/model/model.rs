@@ -190,10 +190,9 @@ impl ModelGroup {
                 consumer.pending(),
                 counts.get(consumer.name()).copied().unwrap_or(0)
             );
-            let own = pending
-                .of_consumer(consumer.number(), StreamId::MIN)
-                .count() as u64;
-            assert_eq!(own, consumer.pending());
+            let all = StreamId::MIN..=StreamId::MAX;
+            let own = pending.select(all, Some(consumer.number()), u64::MAX);
+            assert_eq!(own.count() as u64, consumer.pending());
         }
         Self {
             last_delivered: group.last_delivered(),

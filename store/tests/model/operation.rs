@@ -303,7 +303,8 @@ impl Operation {
                 match self {
                     Self::Ack { some, .. } => {
                         let all = group.pending().range(StreamId::MIN..=StreamId::MAX);
-                        touched = all.map(|e| e.id).filter(|&id| some.has(id)).rev().collect();
+                        touched = all.map(|e| e.id).filter(|&id| some.has(id)).collect();
+                        touched.reverse();
                         touched.push(StreamId::MIN);
                         changes.push(Change::Acked {
                             group: name,
@@ -361,7 +362,7 @@ impl Operation {
                     Self::History { after, count, .. } => {
                         let after = StreamId::new(*after, 0);
                         if let Some(known) = known {
-                            let own = group.pending().of_consumer(known.number(), after);
+                            let own = group.pending_of(known, after);
                             touched = own.take(*count).map(|entry| entry.id).collect();
                         }
                         if !touched.is_empty() {
