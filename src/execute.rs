@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use headwater_resp::{Request, Writer};
+use headwater_store::Loaded;
 
 use crate::clock;
 use crate::command::{
@@ -135,14 +136,19 @@ impl<'s> Round<'s> {
     ) -> Step {
         session.client.note_command(command);
         let start = out.len();
-        let mut result = Err(Halt::Alone);
-        if !command.spec.traits.has(Traits::ALONE) {
-            result = self.run_with(false, session, command, request, out);
-        }
-        if let Err(Halt::Alone) = result {
+        let mut alone = command.spec.traits.has(Traits::ALONE);
+        let mut warm: Option<Loaded> = None;
+        let result = loop {
+            match self.run_with(alone, warm.clone(), session, command, request, out) {
+                Err(Halt::Alone) => alone = true,
+                Err(Halt::Cold(cold)) => match self.server.store().load(&cold) {
+                    Ok(loaded) => warm.get_or_insert_default().merge(loaded),
+                    Err(fault) => break Err(Halt::Unreadable(fault)),
+                },
+                result => break result,
+            }
             out.truncate(start);
-            result = self.run_with(true, session, command, request, out);
-        }
+        };
         match result {
             Ok(Outcome::Done) => {}
             Ok(Outcome::Park(park)) => {
@@ -183,10 +189,11 @@ impl<'s> Round<'s> {
         })
     }
 
-    /// Runs a command, and then whoever waited for what it did.
+    /// Runs a command, which has what was loaded for it, and then whoever waited for what it did.
     fn run_with(
         &self,
         alone: bool,
+        warm: Option<Loaded>,
         session: &mut Session,
         command: &'static Command,
         request: Request<'_>,
@@ -206,6 +213,9 @@ impl<'s> Round<'s> {
             session,
             in_exec: false,
         };
+        if let Some(loaded) = warm {
+            cx.access.pin(loaded);
+        }
         let result = run_in(&mut cx, command, request);
         let depends_on = cx.access.take_depends_on();
         cx.session.depends_on = cx.session.depends_on.max(depends_on);
@@ -259,6 +269,8 @@ pub(crate) fn run_in(
 pub(crate) fn refused(halt: Halt) -> Refusal {
     match halt {
         Halt::Refused(refusal) => refusal,
+        Halt::Unreadable(fault) => Refusal::quoting(format_args!("ERR {fault}")),
         Halt::Alone => unreachable!("a command that runs alone does not ask for it"),
+        Halt::Cold(_) => unreachable!("whoever ran the command has seen to that"),
     }
 }

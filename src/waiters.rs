@@ -155,9 +155,12 @@ impl Ticket {
     /// Runs the waiting command again. Says whether the ticket has done with waiting.
     fn run(&self, server: &Server, now: u64) -> bool {
         let mut reply = Vec::new();
-        let mut alone = false;
+        let (mut alone, mut waits) = (false, false);
         let (mut state, result, depends_on) = loop {
             let access = Door::of(server, alone);
+            if waits {
+                access.wait_for_disk();
+            }
             // Behind the world: CLIENT UNBLOCK comes with the world in its hands.
             let mut state = self.state.lock();
             let State::Waiting(again, _) = &mut *state else {
@@ -175,11 +178,12 @@ impl Ticket {
             let result = again(&mut data);
             let depends_on = data.access.take_depends_on();
             drop(data);
-            if !matches!(result, Err(Halt::Alone)) {
-                break (state, result, depends_on);
+            match result {
+                Err(Halt::Alone) => alone = true,
+                Err(Halt::Cold(_)) => waits = true,
+                result => break (state, result, depends_on),
             }
             reply.clear();
-            alone = true;
         };
         let refusal = match result {
             Ok(Served::NotYet) => return false,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use headwater_resp::Writer;
-use headwater_store::{AppendError, Lsn};
+use headwater_store::{AppendError, Cold, CommitError, DataError, Lsn, Missing};
 
 use crate::command::Data;
 use crate::refusal::Refusal;
@@ -98,12 +98,34 @@ pub(crate) enum Halt {
     /// It changes the keyspace, which it had to itself only in part. Nothing has happened; it runs
     /// again alone.
     Alone,
+    /// It needs blocks that are not in memory. Nothing has happened; it runs again with them.
+    Cold(Cold),
     Refused(Refusal),
+    /// It needs blocks that cannot be read.
+    Unreadable(DataError),
 }
 
 impl From<Refusal> for Halt {
     fn from(refusal: Refusal) -> Self {
         Self::Refused(refusal)
+    }
+}
+
+impl From<Missing> for Halt {
+    fn from(missing: Missing) -> Self {
+        match missing {
+            Missing::Cold(cold) => Self::Cold(cold),
+            Missing::Unreadable(fault) => Self::Unreadable(fault),
+        }
+    }
+}
+
+impl From<CommitError> for Halt {
+    fn from(error: CommitError) -> Self {
+        match error {
+            CommitError::Append(error) => error.into(),
+            CommitError::Missing(missing) => missing.into(),
+        }
     }
 }
 

@@ -163,6 +163,10 @@ fn exec(cx: &mut Cx<'_>, _: &mut Args<'_>) -> Result<Outcome, Halt> {
         let bytes = transaction.bytes as u64;
         cx.access.begin_batch(transaction.growth(), bytes)?;
     }
+    // It cannot begin again.
+    if let Some(access) = cx.access.opened() {
+        access.wait_for_disk();
+    }
     cx.in_exec = true;
     cx.out.array(transaction.queued.len());
     for queued in &transaction.queued {

@@ -15,6 +15,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::data::Missing;
 use crate::id::StreamNo;
 use crate::lsn::Lsn;
 
@@ -197,6 +198,38 @@ impl From<Poisoned> for AppendError {
     }
 }
 
+/// Why changes were not made. Nothing of them happened.
+#[derive(Debug)]
+pub enum CommitError {
+    /// The log refuses them.
+    Append(AppendError),
+    /// Settled entries must be known first.
+    Missing(Missing),
+}
+
+impl fmt::Display for CommitError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Append(error) => error.fmt(f),
+            Self::Missing(missing) => missing.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for CommitError {}
+
+impl From<AppendError> for CommitError {
+    fn from(error: AppendError) -> Self {
+        Self::Append(error)
+    }
+}
+
+impl From<Missing> for CommitError {
+    fn from(missing: Missing) -> Self {
+        Self::Missing(missing)
+    }
+}
+
 /// Bytes that are not what they should be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Malformed {
@@ -350,6 +383,8 @@ pub enum OpenError {
     },
     /// Damage that no crash explains. Nothing on disk has been changed.
     Corrupt(Corruption),
+    /// Settled entries cannot be read that the log tells about.
+    Data(DataError),
     /// The file system refused.
     Disk(DiskError),
     /// Another process has this directory open.
@@ -375,6 +410,7 @@ impl fmt::Display for OpenError {
                 file.display()
             ),
             Self::Corrupt(corruption) => corruption.fmt(f),
+            Self::Data(fault) => fault.fmt(f),
             Self::Disk(fault) => fault.fmt(f),
             Self::Locked { path } => write!(f, "another process holds {}", path.display()),
             Self::Malformed { at, cause } => write!(f, "the frame body at LSN {at}: {cause}"),
@@ -386,6 +422,7 @@ impl std::error::Error for OpenError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Checkpoint { .. } | Self::Corrupt(_) | Self::Locked { .. } => None,
+            Self::Data(fault) => Some(fault),
             Self::Disk(fault) => Some(&fault.source),
             Self::Malformed { cause, .. } => Some(cause),
         }

@@ -26,13 +26,13 @@ pub mod store;
 
 pub use data::{Cold, DataStats, Loaded, Missing};
 pub use disk::RealDisk;
-pub use error::{AppendError, DataError, OpenError, Poisoned};
+pub use error::{AppendError, CommitError, DataError, OpenError, Poisoned};
 pub use id::{StreamId, StreamNo};
 pub use log::{Growth, Held, Log, LogOptions, LogStats, Progress, SyncPolicy};
 pub use lsn::Lsn;
 pub use record::{Change, Claim, Claims, Fields, Ids, KeyspaceChange, Record};
 pub use state::{
-    Consumer, ConsumerNo, Entry, Group, IdRule, NextIdError, NodeLimits, NodePlace, Pending,
+    Consumer, ConsumerNo, Entry, Group, IdRule, NextIdError, NodeLimits, NodePlace, Order, Pending,
     PendingEntry, Place, Stream, Trim, TrimBy, TrimPoint,
 };
 pub use store::{Access, EventKind, KeyEvent, Store, StoreOptions, StreamMut};

@@ -19,6 +19,7 @@
 //! * Two states that have applied the same records are equal (`State::dump`).
 
 mod check;
+#[allow(dead_code, reason = "upkeep, which settles, comes next")]
 mod entries;
 mod group;
 mod impossible;
@@ -28,7 +29,11 @@ mod pending;
 mod stream;
 mod trim;
 
-pub use entries::{Entry, NodePlace, Place, Range};
+pub(crate) use check::Objection;
+pub(crate) use entries::PlaceIn;
+#[expect(unused_imports, reason = "upkeep, which settles, comes next")]
+pub(crate) use entries::{Draft, DraftNode, Part};
+pub use entries::{Entry, NodePlace, Order, Place};
 pub use group::{Consumer, Group};
 pub use listpack::NodeLimits;
 pub use pending::{ConsumerNo, Pending, PendingEntry};
@@ -43,6 +48,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use indexmap::IndexMap;
 use parking_lot::{Mutex, MutexGuard};
 
+use crate::data::{Missing, Reader};
+use crate::error::DataError;
 use crate::id::StreamNo;
 use crate::lsn::Lsn;
 use crate::record::{KeyspaceChange, Record};
@@ -231,12 +238,22 @@ impl State {
         Some((db.expect("order is a permutation"), &home.key))
     }
 
-    /// Makes the change that the log holds from `at` to `end`.
+    /// Makes the change that the log holds from `at` to `end`, which may need settled entries.
+    ///
+    /// # Errors
+    ///
+    /// When these cannot be read.
     ///
     /// # Panics
     ///
     /// When the record is impossible: the log and this code disagree, and going on would spread it.
-    pub(crate) fn apply(&mut self, at: Lsn, end: Lsn, record: &Record<'_>) {
+    pub(crate) fn apply(
+        &mut self,
+        at: Lsn,
+        end: Lsn,
+        reader: &Reader<'_>,
+        record: &Record<'_>,
+    ) -> Result<(), DataError> {
         match record {
             Record::Keyspace(change) => {
                 self.changed = end;
@@ -244,10 +261,11 @@ impl State {
             }
             Record::Stream { stream, change } => {
                 let stream = self.stream_mut(at, *stream);
-                stream.apply(at, change);
+                stream.apply(at, reader, change)?;
                 stream.note_changed(end);
             }
         }
+        Ok(())
     }
 
     fn apply_keyspace(&mut self, at: Lsn, end: Lsn, change: &KeyspaceChange<'_>) {
@@ -378,8 +396,13 @@ impl State {
     }
 
     /// All there is, as text: equal states have equal dumps. What is not in the log (when consumers
-    /// were seen) is left out, and consumers appear by name, since their numbers are ours alone.
-    pub(crate) fn dump(&self) -> String {
+    /// were seen, what is settled) is left out, and consumers appear by name, since their numbers
+    /// are ours alone.
+    ///
+    /// # Errors
+    ///
+    /// When settled entries cannot be read.
+    pub(crate) fn dump(&self, reader: &Reader<'_>) -> Result<String, Missing> {
         let mut out = format!("next {}\n", self.next);
         for db in 0..=u8::MAX {
             for (number, key, cell) in self.streams_from(db, StreamNo::FIRST) {
@@ -390,9 +413,9 @@ impl State {
                     "stream {number} db {db} key \"{key}\" expires {expires_at:?}"
                 )
                 .expect("a string can be written to");
-                cell.lock().dump(&mut out);
+                cell.lock().dump(reader, &mut out)?;
             }
         }
-        out
+        Ok(out)
     }
 }

@@ -33,12 +33,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::RwLock;
 
+use crate::data::{Cold, Data, Loaded, Missing, Patience, Reader};
 use crate::disk::{DirLock, Disk};
-use crate::error::{Malformed, OpenError};
+use crate::error::{DataError, Malformed, OpenError};
 use crate::log::{Log, LogOptions};
 use crate::lsn::Lsn;
 use crate::record::Record;
 use crate::state::State;
+
+/// Bytes of memory for settled entries, unless somebody [says so](Store::set_cache_bytes).
+const CACHE_BYTES: u64 = 64 << 20;
 
 /// How a store is to be opened.
 #[derive(Clone, Debug, Default)]
@@ -51,6 +55,7 @@ pub struct StoreOptions {
 pub struct Store {
     log: Arc<Log>,
     world: RwLock<State>,
+    data: Arc<Data>,
     /// Whether someone wants to know about keys.
     watching: AtomicBool,
     /// Given up last.
@@ -78,16 +83,33 @@ impl Store {
     ) -> Result<Arc<Self>, OpenError> {
         disk.create_dir(dir)?;
         let lock = disk.lock(dir)?;
+        let data = Data::open(Arc::clone(&disk), &dir.join("data"), CACHE_BYTES)?;
         let mut state = State::new();
+        let reader = Reader::new(&data, Patience::Wait);
+        let mut unreadable = None;
         let log = Log::open(
             disk,
             &dir.join("log"),
             options.log,
-            &mut |at, records, body| replay(&mut state, at, records, body),
-        )?;
+            &mut |at, records, body| {
+                replay(&mut state, &reader, at, records, body).map_err(|fault| match fault {
+                    ReplayError::Malformed(cause) => cause,
+                    ReplayError::Data(fault) => {
+                        unreadable = Some(fault);
+                        UNREADABLE
+                    }
+                })
+            },
+        );
+        if let Some(fault) = unreadable {
+            return Err(OpenError::Data(fault));
+        }
+        let log = log?;
+        drop(reader);
         Ok(Arc::new(Self {
             log,
             world: RwLock::new(state),
+            data,
             watching: AtomicBool::new(false),
             _lock: lock,
         }))
@@ -126,9 +148,29 @@ impl Store {
     }
 
     /// Everything that is known, as text, for comparing: equal states have equal dumps.
-    #[must_use]
-    pub fn dump(&self) -> String {
-        self.world.read().dump()
+    ///
+    /// # Errors
+    ///
+    /// When settled entries cannot be read.
+    pub fn dump(&self) -> Result<String, DataError> {
+        let reader = Reader::new(&self.data, Patience::Wait);
+        let dump = self.world.read().dump(&reader);
+        dump.map_err(Missing::waited)
+    }
+
+    /// Reads what an access lacked, waiting for the disk; no access may be held. The next access
+    /// [keeps](Access::pin) it, together with what was loaded for those before it.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read, or is damaged.
+    pub fn load(&self, cold: &Cold) -> Result<Loaded, DataError> {
+        self.data.load(cold)
+    }
+
+    /// Limits the memory for settled entries that were read.
+    pub fn set_cache_bytes(&self, bytes: u64) {
+        self.data.set_cache_bytes(bytes);
     }
 }
 
@@ -139,20 +181,48 @@ impl Drop for Store {
     }
 }
 
+const UNREADABLE: Malformed = Malformed {
+    what: "a change of entries that cannot be read",
+};
+
+/// Why a frame cannot be applied.
+enum ReplayError {
+    Data(DataError),
+    Malformed(Malformed),
+}
+
+impl From<Malformed> for ReplayError {
+    fn from(cause: Malformed) -> Self {
+        Self::Malformed(cause)
+    }
+}
+
+impl From<DataError> for ReplayError {
+    fn from(fault: DataError) -> Self {
+        Self::Data(fault)
+    }
+}
+
 /// Applies the records of one frame, whose body begins at `at`.
-fn replay(state: &mut State, at: Lsn, records: u32, body: &[u8]) -> Result<(), Malformed> {
+fn replay(
+    state: &mut State,
+    reader: &Reader<'_>,
+    at: Lsn,
+    records: u32,
+    body: &[u8],
+) -> Result<(), ReplayError> {
     let mut rest = body;
     let place = |rest: &[u8]| at.plus((body.len() - rest.len()) as u64);
     for _ in 0..records {
         let start = place(rest);
         let record = Record::decode(&mut rest)?;
-        state.apply(start, place(rest), &record);
+        state.apply(start, place(rest), reader, &record)?;
     }
     if rest.is_empty() {
         Ok(())
     } else {
-        Err(Malformed {
+        Err(ReplayError::Malformed(Malformed {
             what: "bytes after the last record",
-        })
+        }))
     }
 }

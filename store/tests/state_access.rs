@@ -5,11 +5,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use headwater_store::disk::{Loss, SimDisk};
-use headwater_store::error::{AppendError, OpenError};
+use headwater_store::error::{AppendError, CommitError, OpenError};
 use headwater_store::log::{Growth, Log, LogOptions};
 use headwater_store::lsn::Lsn;
 use headwater_store::{
-    Access, Change, EventKind, Fields, IdRule, NodeLimits, Store, StoreOptions, StreamId,
+    Access, Change, EventKind, Fields, IdRule, NodeLimits, Order, Store, StoreOptions, StreamId,
 };
 
 const NOW: u64 = 1000;
@@ -61,10 +61,9 @@ fn values(access: &Access<'_>, key: &str) -> Vec<String> {
             String::from_utf8_lossy(value).into_owned()
         })
     };
-    stream
-        .range(StreamId::MIN, StreamId::MAX)
-        .map(value)
-        .collect()
+    let entries = stream.entries(StreamId::MIN, StreamId::MAX, Order::Forward, usize::MAX);
+    let entries = entries.expect("nothing is settled");
+    entries.into_iter().map(value).collect()
 }
 
 fn keys(access: &Access<'_>, db: u8, now: u64) -> Vec<String> {
@@ -509,7 +508,8 @@ fn what_the_log_refuses_has_not_happened() {
             break refused;
         }
     };
-    assert!(matches!(refused, AppendError::Full { .. }), "{refused}");
+    let full = matches!(refused, CommitError::Append(AppendError::Full { .. }));
+    assert!(full, "{refused}");
     let before = store.log().appended();
     assert_eq!(before, access.take_depends_on());
     // What frees data goes on.
@@ -593,7 +593,8 @@ fn a_batch_on_a_full_disk_goes_on_without_the_commit_that_found_no_room() {
             .expect("there are IDs left");
         let added = stream.entry_added(id, fields, NodeLimits::default());
         let refused = stream.commit(&[added]);
-        assert!(matches!(refused, Err(AppendError::Full { .. })));
+        let full = matches!(refused, Err(CommitError::Append(AppendError::Full { .. })));
+        assert!(full);
         assert_eq!(stream.len(), 1, "what was refused has not happened");
     }
     add(&access, "jobs", "two");

@@ -105,10 +105,11 @@ fn add(cx: &mut Cx<'_>, addition: &Addition<'_>) -> Result<Outcome, Halt> {
             ),
         })?;
     let added = stream.entry_added(id, addition.fields, cx.node_limits());
-    match addition
-        .trim
-        .and_then(|trim| stream.trim_point_after(&added, &trim))
-    {
+    let point = match &addition.trim {
+        Some(trim) => stream.trim_point_after(&added, trim)?,
+        None => None,
+    };
+    match point {
         None => stream.commit(&[added])?,
         Some(TrimPoint { through, .. }) => stream.commit(&[added, Change::Trimmed { through }])?,
     }

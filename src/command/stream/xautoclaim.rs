@@ -68,30 +68,39 @@ fn run(cx: &mut Cx<'_>, args: &mut Args<'_>) -> Result<Outcome, Halt> {
     let mut found = Found::default();
     let mut next = StreamId::MIN;
     let mut looks = count.saturating_mul(LOOKS_PER_RESULT);
-    for pending in group.pending().range(start..=StreamId::MAX) {
-        if looks == 0 || (found.claims.len() + found.gone.len()) as u64 == count {
-            next = pending.id;
+    let mut rest = group.pending().range(start..=StreamId::MAX).peekable();
+    while let Some(first) = rest.peek() {
+        let wanted = count - (found.claims.len() + found.gone.len()) as u64;
+        if looks == 0 || wanted == 0 {
+            next = first.id;
             break;
         }
-        looks -= 1;
-        let Some(entry) = stream.get(pending.id) else {
-            found.gone.push(pending.id);
-            continue;
-        };
-        if now.saturating_sub(pending.delivered_at) < idle_min {
-            continue;
+        // As many as may be wanted at once: what is missing of them is read at once.
+        let most = usize::try_from(wanted.min(looks)).unwrap_or(usize::MAX);
+        let some: Vec<_> = rest.by_ref().take(most).collect();
+        looks -= some.len() as u64;
+        let entries = stream.get_all(some.iter().map(|pending| pending.id))?;
+        for (pending, entry) in some.iter().zip(entries) {
+            let Some(entry) = entry else {
+                found.gone.push(pending.id);
+                continue;
+            };
+            if now.saturating_sub(pending.delivered_at) < idle_min {
+                continue;
+            }
+            let counted = u64::from(!just_ids);
+            let deliveries = pending
+                .deliveries
+                .saturating_add(counted)
+                .min(i64::MAX as u64);
+            found.claims.push(Claim {
+                id: pending.id,
+                deliveries,
+            });
+            found.entries.push(entry);
         }
-        let counted = u64::from(!just_ids);
-        let deliveries = pending
-            .deliveries
-            .saturating_add(counted)
-            .min(i64::MAX as u64);
-        found.claims.push(Claim {
-            id: pending.id,
-            deliveries,
-        });
-        found.entries.push(entry);
     }
+    drop(rest);
     let claimer = Claimer {
         group: name,
         consumer,

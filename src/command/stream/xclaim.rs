@@ -74,9 +74,10 @@ fn run(cx: &mut Cx<'_>, args: &mut Args<'_>) -> Result<Outcome, Halt> {
     let mut found = Found::default();
     // One ID after the other: an ID that is named again is found as it was left.
     let mut claimed: HashMap<StreamId, u64> = HashMap::default();
-    for id in ids {
+    let entries = stream.get_all(ids.iter().copied())?;
+    for (id, entry) in ids.into_iter().zip(entries) {
         let pending = group.pending().get(id);
-        let Some(entry) = stream.get(id) else {
+        let Some(entry) = entry else {
             found.gone.extend(pending.map(|pending| pending.id));
             continue;
         };

@@ -26,7 +26,8 @@ fn run(cx: &mut Cx<'_>, args: &mut Args<'_>) -> Result<Outcome, Halt> {
             let mut ids = args.ids()?;
             ids.sort_unstable();
             ids.dedup();
-            ids.retain(|&id| stream.get(id).is_some());
+            let there = stream.get_all(ids.iter().copied())?;
+            let ids: Vec<_> = there.into_iter().flatten().map(|entry| entry.id).collect();
             if !ids.is_empty() {
                 stream.commit(&[Change::EntriesDeleted {
                     ids: Ids::from(&ids),

@@ -3,11 +3,11 @@
 //! Groups and consumers come in the order of their names.
 
 use headwater_resp::Writer;
-use headwater_store::{Consumer, Group, PendingEntry, Stream, StreamId};
+use headwater_store::{Consumer, Group, Order, PendingEntry, Stream, StreamId};
 
 use crate::command::help::help;
 use crate::command::stream::entries::write_id;
-use crate::command::stream::xrange::collect;
+use crate::command::stream::xrange::limit;
 use crate::command::{
     Access, Arg, Args, Body, Cx, Data, Group as Chapter, Halt, KeyUse, Outcome, Spec, Traits,
 };
@@ -168,8 +168,8 @@ fn stream(cx: &mut Cx<'_>, args: &mut Args<'_>) -> Result<Outcome, Halt> {
             out.bulk(b"groups");
             out.count(stream.groups_len());
             let ends = [
-                (&b"first-entry"[..], stream.first_entry()),
-                (&b"last-entry"[..], stream.last_entry()),
+                (&b"first-entry"[..], stream.first_entry()?),
+                (&b"last-entry"[..], stream.last_entry()?),
             ];
             drop(stream);
             for (name, entry) in ends {
@@ -181,7 +181,8 @@ fn stream(cx: &mut Cx<'_>, args: &mut Args<'_>) -> Result<Outcome, Halt> {
             }
         }
         Some(count) => {
-            let entries = collect(stream.range(StreamId::MIN, StreamId::MAX), count);
+            let (from, to) = (StreamId::MIN, StreamId::MAX);
+            let entries = stream.entries(from, to, Order::Forward, limit(count))?;
             drop(stream);
             data.out.bulk(b"entries");
             data.write_entries(&entries);

@@ -3,7 +3,7 @@
 //! * Both ends and the count are read before the key is looked at.
 //! * `COUNT 0` and below is a null array for a stream and an empty array for a missing key.
 
-use headwater_store::Entry;
+use headwater_store::{Order, StreamId};
 
 use crate::command::stream::range::{parse_end, parse_start};
 use crate::command::{Access, Arg, Args, Body, Cx, Group, Halt, KeyUse, Outcome, Spec, Traits};
@@ -52,9 +52,7 @@ fn xrange(cx: &mut Cx<'_>, args: &mut Args<'_>) -> Result<Outcome, Halt> {
     let from = parse_start(args.word()?)?;
     let to = parse_end(args.word()?)?;
     let count = parse_count(args)?;
-    reply(cx, key, count, |stream, count| {
-        collect(stream.range(from, to), count)
-    })
+    reply(cx, key, (from, to), Order::Forward, count)
 }
 
 fn xrevrange(cx: &mut Cx<'_>, args: &mut Args<'_>) -> Result<Outcome, Halt> {
@@ -62,9 +60,7 @@ fn xrevrange(cx: &mut Cx<'_>, args: &mut Args<'_>) -> Result<Outcome, Halt> {
     let to = parse_end(args.word()?)?;
     let from = parse_start(args.word()?)?;
     let count = parse_count(args)?;
-    reply(cx, key, count, |stream, count| {
-        collect(stream.range(from, to).rev(), count)
-    })
+    reply(cx, key, (from, to), Order::Backward, count)
 }
 
 /// `[COUNT count]`, the last one counts; `None` is no limit.
@@ -82,24 +78,28 @@ fn parse_count(args: &mut Args<'_>) -> Result<Option<u64>, Refusal> {
 fn reply(
     cx: &mut Cx<'_>,
     key: &[u8],
+    (from, to): (StreamId, StreamId),
+    order: Order,
     count: Option<u64>,
-    collect: impl FnOnce(&headwater_store::Stream, Option<u64>) -> Vec<Entry>,
 ) -> Result<Outcome, Halt> {
-    let entries = cx.stream(key).map(|stream| collect(&stream, count));
-    match entries {
-        None => cx.out.array(0),
-        Some(_) if count == Some(0) => cx.out.null_array(),
-        Some(entries) => cx.write_entries(&entries),
+    let Some(stream) = cx.stream(key) else {
+        cx.out.array(0);
+        return Ok(Outcome::Done);
+    };
+    let entries = stream.entries(from, to, order, limit(count))?;
+    drop(stream);
+    if count == Some(0) {
+        cx.out.null_array();
+    } else {
+        cx.write_entries(&entries);
     }
     Ok(Outcome::Done)
 }
 
-/// The first `count` of a range; of all with a count of `None`.
-pub(super) fn collect(range: impl Iterator<Item = Entry>, count: Option<u64>) -> Vec<Entry> {
-    match count.map(usize::try_from) {
-        Some(Ok(count)) => range.take(count).collect(),
-        None | Some(Err(_)) => range.collect(),
-    }
+/// How many entries a count allows.
+pub(super) fn limit(count: Option<u64>) -> usize {
+    let count = count.and_then(|count| usize::try_from(count).ok());
+    count.unwrap_or(usize::MAX)
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use headwater_store::{Entry, StreamId};
 
 use crate::command::stream::read::{BLOCK, COUNT, ReadOptions, Reader, STREAMS};
-use crate::command::stream::xrange::collect;
+use crate::command::stream::xrange::limit;
 use crate::command::{
     Access, Args, Body, Cx, Data, Group, Halt, Outcome, Park, Served, Spec, Traits,
 };
@@ -36,7 +36,7 @@ fn run(cx: &mut Cx<'_>, args: &mut Args<'_>) -> Result<Outcome, Halt> {
     for &(key, id) in &options.streams {
         reads.push((key, resolve(cx, key, id)?));
     }
-    if serve(cx, &reads, options.count) == Served::Yes {
+    if serve(cx, &reads, options.count)? == Served::Yes {
         return Ok(Outcome::Done);
     }
     let Some(timeout_ms) = options.block_ms.filter(|_| !cx.in_exec) else {
@@ -50,7 +50,7 @@ fn run(cx: &mut Cx<'_>, args: &mut Args<'_>) -> Result<Outcome, Halt> {
     let mut keys: Vec<Arc<[u8]>> = reads.iter().map(|(key, _)| Arc::from(&**key)).collect();
     keys.sort_unstable();
     keys.dedup();
-    let again = Box::new(move |data: &mut Data<'_>| Ok(serve(data, &reads, options.count)));
+    let again = Box::new(move |data: &mut Data<'_>| serve(data, &reads, options.count));
     Ok(Outcome::Park(Park::for_keys(keys, None, timeout_ms, again)))
 }
 
@@ -80,7 +80,11 @@ fn resolve(cx: &Cx<'_>, key: &[u8], id: &[u8]) -> Result<After, Refusal> {
 }
 
 /// Writes what there is, if there is something.
-fn serve<K: AsRef<[u8]>>(data: &mut Data<'_>, reads: &[(K, After)], count: Option<u64>) -> Served {
+fn serve<K: AsRef<[u8]>>(
+    data: &mut Data<'_>,
+    reads: &[(K, After)],
+    count: Option<u64>,
+) -> Result<Served, Halt> {
     let mut found: Vec<(&[u8], Vec<Entry>)> = Vec::new();
     for (key, after) in reads {
         let key = key.as_ref();
@@ -88,11 +92,8 @@ fn serve<K: AsRef<[u8]>>(data: &mut Data<'_>, reads: &[(K, After)], count: Optio
             continue;
         };
         let entries = match *after {
-            After::Id(id) => match id.next() {
-                Some(from) => collect(stream.range(from, StreamId::MAX), count),
-                None => Vec::new(),
-            },
-            After::AllButLast => stream.last_entry().into_iter().collect(),
+            After::Id(id) => stream.entries_after(id, limit(count))?,
+            After::AllButLast => stream.last_entry()?.into_iter().collect(),
         };
         drop(stream);
         if !entries.is_empty() {
@@ -100,12 +101,12 @@ fn serve<K: AsRef<[u8]>>(data: &mut Data<'_>, reads: &[(K, After)], count: Optio
         }
     }
     if found.is_empty() {
-        return Served::NotYet;
+        return Ok(Served::NotYet);
     }
     data.begin_streams(found.len());
     for (key, entries) in &found {
         data.begin_stream(key);
         data.write_entries(entries);
     }
-    Served::Yes
+    Ok(Served::Yes)
 }

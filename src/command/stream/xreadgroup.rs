@@ -13,7 +13,7 @@ use headwater_store::{Change, Entry, StreamId};
 
 use crate::command::stream::claim::note_seen;
 use crate::command::stream::read::{BLOCK, COUNT, ReadOptions, Reader, STREAMS};
-use crate::command::stream::xrange::collect;
+use crate::command::stream::xrange::limit;
 use crate::command::{
     Access, Arg, Args, Body, Cx, Data, Group, Halt, Outcome, Park, Served, Spec, Traits,
 };
@@ -136,6 +136,12 @@ enum Found {
 impl<B: AsRef<[u8]>> Reads<B> {
     /// Delivers and writes what there is, once every key is known to have the group.
     fn serve(&self, data: &mut Data<'_>) -> Result<Served, Halt> {
+        if self.streams.len() > 1 {
+            // What is missing of any shows before the first is delivered.
+            for (key, from) in &self.streams {
+                self.look(data, key.as_ref(), *from)?;
+            }
+        }
         let mut found: Vec<(&[u8], Found)> = Vec::new();
         for (key, from) in &self.streams {
             let key = key.as_ref();
@@ -165,17 +171,42 @@ impl<B: AsRef<[u8]>> Reads<B> {
         Ok(Served::Yes)
     }
 
+    /// Looks at what will be read of one stream, if it may be missing from memory.
+    fn look(&self, data: &Data<'_>, key: &[u8], from: From) -> Result<(), Halt> {
+        let Some(stream) = data.stream(key) else {
+            return Ok(());
+        };
+        let Some(group) = stream.group(self.group.as_ref()) else {
+            return Ok(());
+        };
+        match from {
+            From::New => {
+                if stream.may_lack_after(group.last_delivered()) {
+                    stream.entries_after(group.last_delivered(), limit(self.count))?;
+                }
+            }
+            From::Pending(after) => {
+                if stream.may_lack_after(after)
+                    && let Some(consumer) = group.consumer(self.consumer.as_ref())
+                {
+                    let own = group.pending_of(consumer, after);
+                    stream.get_all(own.take(limit(self.count)).map(|own| own.id))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Delivers new entries of one stream.
     fn deliver(&self, data: &Data<'_>, key: &[u8]) -> Result<Vec<Entry>, Halt> {
         let (name, consumer, at) = (self.group.as_ref(), self.consumer.as_ref(), data.now);
         let mut stream = data.stream(key).ok_or_else(|| no_group(key, name))?;
         let group = stream.group(name).ok_or_else(|| no_group(key, name))?;
         let created = group.consumer(consumer).is_none();
-        let entries = match group.last_delivered().next() {
-            Some(from) if from <= stream.last_id() => {
-                collect(stream.range(from, StreamId::MAX), self.count)
-            }
-            _ => Vec::new(),
+        let entries = if group.last_delivered() < stream.last_id() {
+            stream.entries_after(group.last_delivered(), limit(self.count))?
+        } else {
+            Vec::new()
         };
         let creation = Change::ConsumerCreated {
             group: name,
@@ -221,15 +252,10 @@ impl<B: AsRef<[u8]>> Reads<B> {
             }])?;
             return Ok(Vec::new());
         };
-        let most = self
-            .count
-            .and_then(|count| usize::try_from(count).ok())
-            .unwrap_or(usize::MAX);
-        let entries: Vec<(StreamId, Option<Entry>)> = group
-            .pending_of(known, after)
-            .take(most)
-            .map(|pending| (pending.id, stream.get(pending.id)))
-            .collect();
+        let own = group.pending_of(known, after);
+        let ids: Vec<StreamId> = own.take(limit(self.count)).map(|own| own.id).collect();
+        let entries = stream.get_all(ids.iter().copied())?;
+        let entries: Vec<(StreamId, Option<Entry>)> = ids.into_iter().zip(entries).collect();
         if entries.iter().any(|(_, entry)| entry.is_some()) {
             let count = entries.len() as u64;
             stream.commit(&[Change::Redelivered {

@@ -61,9 +61,7 @@ fn run(cx: &mut Cx<'_>, args: &mut Args<'_>) -> Result<Outcome, Halt> {
         )
         .into());
     }
-    if let Some(last) = stream.last_entry()
-        && last_id < last.id
-    {
+    if stream.last_entry_id().is_some_and(|last| last_id < last) {
         return Err(Refusal::Command(
             "ERR The ID specified in XSETID is smaller than the target stream top item",
         )

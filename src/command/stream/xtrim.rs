@@ -40,7 +40,7 @@ fn run(cx: &mut Cx<'_>, args: &mut Args<'_>) -> Result<Outcome, Halt> {
     };
     let mut removed = 0;
     if let Some(mut stream) = cx.stream(key)
-        && let Some(point) = stream.trim_point(&trim)
+        && let Some(point) = stream.trim_point(&trim)?
     {
         stream.commit(&[Change::Trimmed {
             through: point.through,

@@ -47,6 +47,31 @@ pub enum Missing {
     Unreadable(DataError),
 }
 
+impl Missing {
+    /// What is wrong, when a patient reader lacks something.
+    ///
+    /// # Panics
+    ///
+    /// When it is only not in memory.
+    pub(crate) fn waited(self) -> DataError {
+        match self {
+            Self::Unreadable(fault) => fault,
+            Self::Cold(cold) => panic!("{} bytes were to be waited for", cold.bytes()),
+        }
+    }
+}
+
+impl std::fmt::Display for Missing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Cold(cold) => write!(f, "{} bytes are not in memory", cold.bytes()),
+            Self::Unreadable(fault) => fault.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for Missing {}
+
 impl From<DataError> for Missing {
     fn from(fault: DataError) -> Self {
         Self::Unreadable(fault)

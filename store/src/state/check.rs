@@ -9,31 +9,62 @@ use super::impossible::{
     NO_GROUP,
 };
 use super::stream::Stream;
+use crate::data::{Missing, Reader};
 use crate::id::StreamId;
 use crate::record::Change;
+
+/// Why changes are not to be made.
+#[derive(Debug)]
+pub(crate) enum Objection {
+    /// One of them cannot happen.
+    Impossible(&'static str),
+    /// That cannot be told yet.
+    Missing(Missing),
+}
+
+impl From<Missing> for Objection {
+    fn from(missing: Missing) -> Self {
+        Self::Missing(missing)
+    }
+}
 
 impl Stream {
     /// Says what is wrong with the first of `changes` that cannot happen after those before it.
     ///
     /// Not everything that `apply` would find: what entries there are after others have been
     /// removed in the same commit is not worked out.
-    pub(crate) fn check(&self, changes: &[Change<'_>]) -> Result<(), &'static str> {
+    pub(crate) fn check(
+        &self,
+        reader: &Reader<'_>,
+        changes: &[Change<'_>],
+    ) -> Result<(), Objection> {
         changes
             .iter()
             .enumerate()
-            .try_for_each(|(index, change)| self.check_after(&changes[..index], change))
+            .try_for_each(|(index, change)| self.check_after(reader, &changes[..index], change))
     }
 
-    fn check_after(&self, before: &[Change<'_>], change: &Change<'_>) -> Result<(), &'static str> {
-        let unless = |wrong: bool, what| if wrong { Err(what) } else { Ok(()) };
+    fn check_after(
+        &self,
+        reader: &Reader<'_>,
+        before: &[Change<'_>],
+        change: &Change<'_>,
+    ) -> Result<(), Objection> {
+        let unless = |wrong: bool, what| {
+            if wrong {
+                Err(Objection::Impossible(what))
+            } else {
+                Ok(())
+            }
+        };
         match *change {
             Change::EntryAdded { id, new_node, .. } => {
                 unless(id <= self.last_id_after(before), BELOW_LAST)?;
-                let joins = self.nodes() > 0 || before.iter().any(adds_entry);
+                let joins = self.has_nodes() || before.iter().any(adds_entry);
                 unless(!new_node && !joins, JOINS_NOTHING)
             }
             Change::Positioned { last_id, .. } => {
-                let top = self.last_entry().map_or(StreamId::MIN, |entry| entry.id);
+                let top = self.last_entry_id().unwrap_or_default();
                 let added = before.iter().any(adds_entry);
                 let top = if added {
                     self.last_id_after(before)
@@ -80,8 +111,7 @@ impl Stream {
                 else {
                     return Ok(());
                 };
-                let ids = self.after(group.last_delivered()).map(|entry| entry.id);
-                let found = ids.take_while(|&id| id <= last).count() as u64;
+                let found = self.count(reader, group.last_delivered(), last)?;
                 unless(found != count, MISCOUNTED)
             }
             Change::EntriesDeleted { .. } | Change::Trimmed { .. } => Ok(()),
@@ -141,8 +171,12 @@ fn creates_consumer(change: &Change<'_>) -> bool {
 #[cfg(test)]
 mod tests {
     use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::path::Path;
+    use std::sync::Arc;
 
     use super::*;
+    use crate::data::{Data, Patience};
+    use crate::disk::SimDisk;
     use crate::id::StreamNo;
     use crate::lsn::Lsn;
     use crate::record::{Claims, Fields, Ids};
@@ -202,12 +236,27 @@ mod tests {
     }
 
     /// Entries 3 and 5, the group, ann.
-    fn stream() -> Stream {
+    fn stream(reader: &Reader<'_>) -> Stream {
         let mut stream = Stream::new(StreamNo::FIRST);
         for change in [added(3, true), added(5, false), group(GROUP), consumer(ANN)] {
-            stream.apply(Lsn::ZERO, &change);
+            stream
+                .apply(Lsn::ZERO, reader, &change)
+                .expect("nothing is settled");
         }
         stream
+    }
+
+    fn check(
+        stream: &Stream,
+        reader: &Reader<'_>,
+        changes: &[Change<'_>],
+    ) -> Result<(), &'static str> {
+        stream
+            .check(reader, changes)
+            .map_err(|objection| match objection {
+                Objection::Impossible(what) => what,
+                Objection::Missing(missing) => panic!("nothing is settled: {missing}"),
+            })
     }
 
     #[test]
@@ -229,8 +278,11 @@ mod tests {
             group: GROUP,
             ids: Ids::from(&[]),
         };
+        let disk = Arc::new(SimDisk::new());
+        let data = Data::open(disk, Path::new("/data"), 0).expect("the disk works");
+        let reader = Reader::new(&data, Patience::Halt);
         assert_eq!(
-            Stream::new(StreamNo::FIRST).check(&[added(1, false)]),
+            check(&Stream::new(StreamNo::FIRST), &reader, &[added(1, false)]),
             Err(JOINS_NOTHING)
         );
         for (changes, expected) in [
@@ -265,11 +317,13 @@ mod tests {
             (&[delivered(ANN, 5, 1)], Err(MISCOUNTED)),
             (&[delivered(ANN, 5, 3)], Err(MISCOUNTED)),
         ] {
-            let mut stream = stream();
-            assert_eq!(stream.check(changes), expected, "{changes:?}");
+            let mut stream = stream(&reader);
+            assert_eq!(check(&stream, &reader, changes), expected, "{changes:?}");
             let applied = catch_unwind(AssertUnwindSafe(|| {
                 for change in changes {
-                    stream.apply(Lsn::new(77), change);
+                    stream
+                        .apply(Lsn::new(77), &reader, change)
+                        .expect("nothing is settled");
                 }
             }));
             let story = applied.map_err(|panic| *panic.downcast::<String>().expect("it is text"));

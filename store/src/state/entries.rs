@@ -1,49 +1,110 @@
-//! Where the entries of one stream are: the index from ID to place.
+//! Where the entries of one stream are, in two tiers.
 //!
 //! ```text
-//!  nodes   [ node ]        [ node ]               [ node ]         oldest first
-//!  slots    . . # #         # # . # # #            # # #           # live, . deleted
-//!               ^ head
+//!  settled   parts of data files: a hundred bytes of memory for thousands of entries
+//!  tail      an index from ID to place in the log: 24 bytes an entry
+//!
+//!  ID   0-1 ........................ 7-2   7-3 ...................... 9-5
+//!       [ part ][ part ][      part    ]   [ node ][ node ][ node ][ node
+//!        settled, oldest first              tail; entries are added here
 //! ```
 //!
-//! A node is what would be one node of Redis' storage (see [`listpack`](super::listpack)); it is
-//! also a good size of chunk. A lookup is a binary search over the nodes, then within one.
-//! Appending, and dropping nodes from the front, move nothing else.
+//! An entry begins in the [tail]. [Drafts](draft) move the front of it into an extent of a data
+//! file, and the stream then keeps a [part] of that. What can be seen of a stream does not depend
+//! on what is settled: neither its entries nor the nodes that trimming sees.
 //!
-//! # Invariants
-//!
-//! * IDs ascend, over all nodes.
-//! * The slots of a node from `head` on begin and end with a live one.
-//! * Only the first node can be without live entries, and only trimming leaves it so (as in Redis,
-//!   where a node goes when its last entry is below the ID to keep, deleted or not).
-//! * `node.first` and `node.last` are the first and last ID ever in the node; they stay when those
-//!   entries are gone.
-//! * `len` is the number of live slots.
+//! Settled entries are read through the [`Reader`] of an access, and may be
+//! [missing](crate::data::Missing) from memory. Whatever is done here either happens or says what
+//! is missing, and then nothing has happened. A stream of which nothing is settled never lacks
+//! anything.
 
-use std::collections::VecDeque;
-use std::collections::vec_deque;
-use std::slice;
+mod draft;
+mod edit;
+mod nodes;
+mod part;
+mod settled;
+mod span;
+mod tail;
+#[cfg(test)]
+mod tests;
 
-use super::listpack::{NodeLimits, Shape, integer_bytes};
+use std::ops::Range;
+
+pub(crate) use self::draft::{Draft, DraftNode};
+use self::edit::Plan;
+pub(super) use self::nodes::{NodeView, Take};
+pub(crate) use self::part::Part;
+use self::settled::{Gather, Settled};
+use self::tail::Tail;
+use super::listpack::NodeLimits;
+use crate::data::{Missing, Reader};
 use crate::id::StreamId;
 use crate::lsn::Lsn;
 use crate::record::Fields;
 
-/// Where the fields of an entry are kept. Opaque: today always the log, some day a data file.
+/// Where the fields of an entry are kept: in the log, or in a block that a reader keeps. Good
+/// while the access that found the entry lives.
+///
+/// ```text
+///  63       62       61 ..... 40  39 ..... 0
+///  deleted  in block  pin          offset
+///  deleted  0         LSN
+/// ```
 #[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Place(u64);
+
+/// What a place is, taken apart.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub(crate) enum PlaceIn {
+    /// A record in the log.
+    Log(Lsn),
+    /// An offset in a block that a reader keeps under this number.
+    Block { pin: u32, offset: u32 },
+}
 
 impl Place {
     /// Beyond any log; marks a slot as deleted.
     const DELETED: u64 = 1 << 63;
+    /// Beyond any log, too.
+    const IN_BLOCK: u64 = 1 << 62;
+    const OFFSET_BITS: u32 = 40;
 
     pub(crate) fn in_log(at: Lsn) -> Self {
-        assert!(at.get() < Self::DELETED, "a log is shorter than 2^63 bytes");
+        assert!(
+            at.get() < Self::IN_BLOCK,
+            "a log is shorter than 2^62 bytes"
+        );
         Self(at.get())
     }
 
-    pub(crate) fn lsn(self) -> Lsn {
+    fn in_block(pin: u32, offset: u32) -> Self {
+        debug_assert!(pin < 1 << 22, "pins have 22 bits");
+        Self(Self::IN_BLOCK | u64::from(pin) << Self::OFFSET_BITS | u64::from(offset))
+    }
+
+    pub(crate) fn get(self) -> PlaceIn {
+        if self.0 & Self::IN_BLOCK == 0 {
+            return PlaceIn::Log(self.lsn());
+        }
+        let pin = (self.0 & !Self::IN_BLOCK) >> Self::OFFSET_BITS;
+        let offset = self.0 & ((1 << Self::OFFSET_BITS) - 1);
+        PlaceIn::Block {
+            pin: u32::try_from(pin).expect("pins have 22 bits"),
+            offset: u32::try_from(offset).expect("it was made of 32 bits"),
+        }
+    }
+
+    /// Where in the log it is, which it is.
+    fn lsn(self) -> Lsn {
         Lsn::new(self.0)
+    }
+
+    fn is_deleted(self) -> bool {
+        self.0 & Self::DELETED != 0
+    }
+
+    fn mark_deleted(&mut self) {
+        self.0 |= Self::DELETED;
     }
 }
 
@@ -65,329 +126,284 @@ pub struct NodePlace {
     pub node_bytes: u32,
 }
 
-#[derive(Copy, Clone, Debug)]
-struct Slot {
-    id: StreamId,
-    /// A [`Place`], or with [`Place::DELETED`] one that is forgotten.
-    place: u64,
+/// From which end entries are taken.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub enum Order {
+    /// The oldest first.
+    Forward,
+    /// The newest first.
+    Backward,
 }
 
-impl Slot {
-    fn live(&self) -> bool {
-        self.place & Place::DELETED == 0
-    }
-
-    fn entry(&self) -> Entry {
-        Entry {
-            id: self.id,
-            at: Place(self.place),
-        }
-    }
-}
-
-#[derive(Clone, Debug)]
-struct Node {
-    first: StreamId,
-    last: StreamId,
-    /// Size of the listpack without the elements that hold the two counts.
-    bytes: u64,
-    /// Identifies the field names of the entry that opened the node.
-    names: u64,
-    live: u32,
-    deleted: u32,
-    /// Where the slots in use begin; those before are deleted.
-    head: usize,
-    slots: Vec<Slot>,
-}
-
-impl Node {
-    /// With so many unused slots in front they are released.
-    const HEAD_MAX: usize = 256;
-
-    fn slots(&self) -> &[Slot] {
-        &self.slots[self.head..]
-    }
-
-    fn listpack_bytes(&self) -> u64 {
-        self.bytes + integer_bytes(self.live.into()) + integer_bytes(self.deleted.into())
-    }
-
-    /// Deletes the slot at `index`. The node may be without live entries afterwards.
-    fn delete(&mut self, index: usize) {
-        self.slots[index].place |= Place::DELETED;
-        self.live -= 1;
-        self.deleted += 1;
-        self.restore_ends();
-    }
-
-    /// Deletes every live slot up to `through`, and says how many there were.
-    fn delete_through(&mut self, through: StreamId) -> u64 {
-        let end = self.head + self.slots().partition_point(|slot| slot.id <= through);
-        let count = self.slots[self.head..end]
-            .iter()
-            .filter(|slot| slot.live())
-            .count();
-        let removed = u32::try_from(count).expect("a node has at most 2^32 entries");
-        self.head = end;
-        self.live -= removed;
-        self.deleted += removed;
-        self.restore_ends();
-        u64::from(removed)
-    }
-
-    fn restore_ends(&mut self) {
-        if self.live == 0 {
-            self.slots.clear();
-            self.head = 0;
-            return;
-        }
-        while !self.slots[self.slots.len() - 1].live() {
-            self.slots.pop();
-        }
-        while !self.slots[self.head].live() {
-            self.head += 1;
-        }
-        // At least half of the slots go, so each of them has paid for one move.
-        if self.head > Self::HEAD_MAX && self.head * 2 > self.slots.len() {
-            self.slots.drain(..self.head);
-            self.head = 0;
-        }
+impl Order {
+    /// The numbers of a range in this order.
+    fn steps(self, range: Range<usize>) -> impl Iterator<Item = usize> {
+        let (begin, end) = (range.start, range.end);
+        range.map(move |at| match self {
+            Self::Forward => at,
+            Self::Backward => end - 1 - (at - begin),
+        })
     }
 }
 
 /// The entries of one stream.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Entries {
-    nodes: VecDeque<Node>,
-    len: u64,
+    settled: Option<Box<Settled>>,
+    tail: Tail,
+    /// How many drafts have been installed: one that is older knows nothing of the others.
+    installed: u32,
 }
 
 impl Entries {
     pub(super) fn len(&self) -> u64 {
-        self.len
+        self.tail.len() + self.settled.as_ref().map_or(0, |settled| settled.live)
     }
 
     pub(super) fn nodes_len(&self) -> usize {
-        self.nodes.len()
+        self.tail.nodes().len() + self.settled.as_ref().map_or(0, |settled| settled.nodes())
     }
 
-    pub(super) fn first(&self) -> Option<Entry> {
-        let mut nodes = self.nodes.iter();
-        nodes.find_map(|node| node.slots().first().map(Slot::entry))
+    pub(super) fn has_nodes(&self) -> bool {
+        // The last node is always there.
+        !self.tail.nodes().is_empty()
     }
 
-    pub(super) fn last(&self) -> Option<Entry> {
-        let node = self.nodes.back()?;
-        node.slots().last().map(Slot::entry)
-    }
-
-    pub(super) fn get(&self, id: StreamId) -> Option<Entry> {
-        let (node, slot) = self.find(id)?;
-        Some(self.nodes[node].slots[slot].entry())
-    }
-
-    /// The node and slot of a live entry.
-    fn find(&self, id: StreamId) -> Option<(usize, usize)> {
-        let index = self.node_of(id)?;
-        let node = &self.nodes[index];
-        let slot = node
-            .slots()
-            .binary_search_by_key(&id, |slot| slot.id)
-            .ok()?;
-        let slot = node.head + slot;
-        node.slots[slot].live().then_some((index, slot))
-    }
-
-    /// The only node that can hold `id`.
-    fn node_of(&self, id: StreamId) -> Option<usize> {
-        // Readers who follow and consumers who acknowledge work at the ends.
-        let last = self.nodes.back()?;
-        if last.first <= id {
-            return Some(self.nodes.len() - 1);
+    /// The ID of the first entry.
+    pub(super) fn first_id(&self) -> Option<StreamId> {
+        match &self.settled {
+            Some(settled) => Some(settled.first),
+            None => self.tail.first().map(|entry| entry.id),
         }
-        self.nodes
-            .partition_point(|node| node.first <= id)
-            .checked_sub(1)
     }
 
-    /// Live entries from `from` to `to`, both included.
-    pub(super) fn range(&self, from: StreamId, to: StreamId) -> Range<'_> {
-        let Some(last) = self.node_of(to).filter(|_| from <= to) else {
-            return Range::default();
+    /// The ID of the last entry.
+    pub(super) fn last_id(&self) -> Option<StreamId> {
+        let last = self.tail.last().map(|entry| entry.id);
+        last.or(self.settled.as_ref().map(|settled| settled.last))
+    }
+
+    /// What is settled, oldest first.
+    pub(super) fn parts(&self) -> impl Iterator<Item = &Part> {
+        self.settled.iter().flat_map(|settled| settled.parts.iter())
+    }
+
+    /// The lowest place in the log that an entry needs; `None` when none needs the log.
+    pub(super) fn lowest(&self) -> Option<Lsn> {
+        self.tail.first().map(|entry| entry.at.lsn())
+    }
+
+    /// How many entries need the log.
+    pub(super) fn unsettled(&self) -> u64 {
+        self.tail.len()
+    }
+
+    /// Whether nothing can be missing of the entries from `from` on.
+    pub(super) fn in_tail(&self, from: StreamId) -> bool {
+        let settled = self.settled.as_ref();
+        settled.is_none_or(|settled| settled.last < from)
+    }
+
+    /// The entries of the tail: of all when [`in_tail`](Self::in_tail).
+    pub(super) fn tail_range(&self, from: StreamId, to: StreamId) -> tail::Range<'_> {
+        self.tail.range(from, to)
+    }
+
+    pub(super) fn get(&self, reader: &Reader<'_>, id: StreamId) -> Result<Option<Entry>, Missing> {
+        match &self.settled {
+            Some(settled) if id <= settled.last => settled.get(reader, id),
+            _ => Ok(self.tail.get(id)),
+        }
+    }
+
+    /// What [`get`](Self::get) finds for each of some IDs. When blocks are missing, says which: all
+    /// of them.
+    pub(super) fn get_all(
+        &self,
+        reader: &Reader<'_>,
+        ids: impl Iterator<Item = StreamId>,
+    ) -> Result<Vec<Option<Entry>>, Missing> {
+        let mut gather = Gather::default();
+        let mut found = Vec::with_capacity(ids.size_hint().0);
+        for id in ids {
+            found.push(gather.or_missing(self.get(reader, id))?.flatten());
+        }
+        gather.finish()?;
+        Ok(found)
+    }
+
+    /// The first `limit` live entries from `from` to `to`, both included, in an order. When blocks
+    /// are missing, says which: all of them, as far as that can be told.
+    pub(super) fn entries(
+        &self,
+        reader: &Reader<'_>,
+        (from, to): (StreamId, StreamId),
+        order: Order,
+        limit: usize,
+    ) -> Result<Vec<Entry>, Missing> {
+        let settled = self.settled.as_ref().filter(|settled| from <= settled.last);
+        let Some(settled) = settled else {
+            let range = self.tail.range(from, to);
+            return Ok(match order {
+                Order::Forward => range.take(limit).collect(),
+                Order::Backward => range.rev().take(limit).collect(),
+            });
         };
-        let first = self.node_of(from).unwrap_or(0);
-        let from = |node: &Node| node.slots().partition_point(|slot| slot.id < from);
-        let to = |node: &Node| node.slots().partition_point(|slot| slot.id <= to);
-        if first == last {
-            let node = &self.nodes[first];
-            let (from, to) = (from(node), to(node));
-            return Range {
-                front: node.slots()[from..to].iter(),
-                ..Range::default()
-            };
+        let mut entries = Vec::new();
+        let tail = self.tail.range(from.max(settled.last), to);
+        if order == Order::Backward {
+            entries.extend(tail.clone().rev().take(limit));
         }
-        let (first_node, last_node) = (&self.nodes[first], &self.nodes[last]);
-        Range {
-            front: first_node.slots()[from(first_node)..].iter(),
-            middle: self.nodes.range(first + 1..last),
-            back: last_node.slots()[..to(last_node)].iter(),
+        let left = limit - entries.len();
+        let ids = (from, to.min(settled.last));
+        settled.entries(reader, ids, order, left, |entry| entries.push(entry))?;
+        if order == Order::Forward {
+            let left = limit - entries.len();
+            entries.extend(tail.take(left));
         }
+        Ok(entries)
     }
 
     /// Where the next entry would go, and what it would add there.
     pub(super) fn place(&self, id: StreamId, fields: &Fields<'_>, limits: NodeLimits) -> NodePlace {
-        let shape = Shape::of(fields);
-        let room = self.nodes.back().filter(|node| {
-            let entries = u64::from(node.live) + u64::from(node.deleted);
-            !limits.reached(node.listpack_bytes(), entries, shape.payload)
-        });
-        let node_bytes = match room {
-            Some(node) => shape.added_bytes(node.first, id, node.names == shape.names),
-            None => shape.alone_bytes(),
-        };
-        let node_bytes = u32::try_from(node_bytes).unwrap_or(u32::MAX);
-        NodePlace {
-            new_node: room.is_none(),
-            node_bytes,
-        }
+        self.tail.place(id, fields, limits)
     }
 
     /// Adds an entry after the last. `names` identifies its field names, for a new node.
     pub(super) fn push(&mut self, entry: Entry, place: NodePlace, names: impl FnOnce() -> u64) {
-        let slot = Slot {
-            id: entry.id,
-            place: entry.at.0,
-        };
-        self.len += 1;
-        if place.new_node {
-            // The next node will have about as many entries as the last.
-            let slots = self
-                .nodes
-                .back()
-                .map_or(0, |node| node.slots.len().min(128));
-            let mut node = Node {
-                first: entry.id,
-                last: entry.id,
-                bytes: place.node_bytes.into(),
-                names: names(),
-                live: 1,
-                deleted: 0,
-                head: 0,
-                slots: Vec::with_capacity(slots),
-            };
-            node.slots.push(slot);
-            self.nodes.push_back(node);
-            return;
-        }
-        let node = self
-            .nodes
-            .back_mut()
-            .expect("an entry that opens no node follows one");
-        node.bytes += u64::from(place.node_bytes);
-        node.live += 1;
-        node.last = entry.id;
-        node.slots.push(slot);
+        self.tail.push(entry, place, names);
     }
 
-    /// Deletes an entry; whether it was there.
-    pub(super) fn delete(&mut self, id: StreamId) -> bool {
-        let Some((node, slot)) = self.find(id) else {
-            return false;
-        };
-        self.nodes[node].delete(slot);
-        if self.nodes[node].live == 0 {
-            self.nodes.remove(node);
+    /// Deletes entries, and says which was the greatest that was there.
+    pub(super) fn delete(
+        &mut self,
+        reader: &Reader<'_>,
+        ids: impl Iterator<Item = StreamId>,
+    ) -> Result<Option<StreamId>, Missing> {
+        if self.settled.is_none() {
+            return Ok(ids.filter(|&id| self.tail.delete(id)).max());
         }
-        self.len -= 1;
-        true
+        let ids = sorted(ids);
+        let plan = self.plan_delete(reader, &ids)?;
+        let mut greatest = None;
+        if let Some(mut plan) = plan {
+            greatest = plan.greatest;
+            self.tail.delete_settled(plan.of_tail);
+            let last_node = plan.last_node.take();
+            self.change(plan);
+            let gone = ids.iter().filter(|&&id| self.tail.delete(id));
+            greatest = gone.max().copied().or(greatest);
+            if let Some(node) = last_node {
+                self.tail.push_front(node);
+            }
+        }
+        Ok(greatest)
+    }
+
+    /// Makes sure that [`delete`](Self::delete) will lack nothing.
+    pub(super) fn warm_delete(
+        &self,
+        reader: &Reader<'_>,
+        ids: impl Iterator<Item = StreamId>,
+    ) -> Result<(), Missing> {
+        if self.settled.is_some() {
+            self.plan_delete(reader, &sorted(ids))?;
+        }
+        Ok(())
+    }
+
+    fn plan_delete(&self, reader: &Reader<'_>, ids: &[StreamId]) -> Result<Option<Plan>, Missing> {
+        let Some(settled) = &self.settled else {
+            return Ok(None);
+        };
+        let (of_settled, of_tail) = ids.split_at(ids.partition_point(|&id| id <= settled.last));
+        let tail_empties = of_tail.len() as u64 >= self.tail.len() && {
+            let there = of_tail.iter().filter(|&&id| self.tail.get(id).is_some());
+            there.count() as u64 == self.tail.len()
+        };
+        let plan = settled.plan_delete(reader, &self.tail, of_settled, tail_empties)?;
+        Ok(Some(plan))
     }
 
     /// Deletes every entry up to `through`, and says how many there were.
-    pub(super) fn delete_through(&mut self, through: StreamId) -> u64 {
-        let before = self.len;
-        while let Some(node) = self.nodes.pop_front_if(|node| node.last <= through) {
-            self.len -= u64::from(node.live);
+    pub(super) fn delete_through(
+        &mut self,
+        reader: &Reader<'_>,
+        through: StreamId,
+    ) -> Result<u64, Missing> {
+        let plan = self.plan_trim(reader, through)?;
+        let removed = plan.as_ref().map_or(0, |plan| plan.removed);
+        if let Some(plan) = plan {
+            self.tail.trim_settled(plan.of_tail);
+            self.change(plan);
         }
-        if let Some(node) = self.nodes.front_mut() {
-            self.len -= node.delete_through(through);
+        // While something is settled, all of the tail is behind that.
+        if self.settled.is_none() {
+            return Ok(removed + self.tail.delete_through(through));
         }
-        before - self.len
+        Ok(removed)
     }
 
-    /// The nodes as trimming sees them, oldest first.
-    pub(super) fn nodes(&self) -> impl Iterator<Item = NodeView<'_>> {
-        self.nodes.iter().map(NodeView)
-    }
-}
-
-/// One node, to be looked at.
-#[derive(Copy, Clone)]
-pub(super) struct NodeView<'a>(&'a Node);
-
-impl<'a> NodeView<'a> {
-    pub(super) fn first(self) -> StreamId {
-        self.0.first
+    /// Makes sure that [`delete_through`](Self::delete_through) will lack nothing.
+    pub(super) fn warm_trim(&self, reader: &Reader<'_>, through: StreamId) -> Result<(), Missing> {
+        self.plan_trim(reader, through).map(drop)
     }
 
-    pub(super) fn last(self) -> StreamId {
-        self.0.last
+    fn plan_trim(&self, reader: &Reader<'_>, through: StreamId) -> Result<Option<Plan>, Missing> {
+        match &self.settled {
+            Some(settled) => settled.plan_trim(reader, &self.tail, through),
+            None => Ok(None),
+        }
     }
 
-    pub(super) fn live(self) -> u64 {
-        self.0.live.into()
-    }
-
-    pub(super) fn deleted(self) -> u64 {
-        self.0.deleted.into()
-    }
-
-    pub(super) fn listpack_bytes(self) -> u64 {
-        self.0.listpack_bytes()
-    }
-
-    pub(super) fn ids(self) -> impl Iterator<Item = StreamId> + use<'a> {
-        self.0
-            .slots()
-            .iter()
-            .filter(|slot| slot.live())
-            .map(|slot| slot.id)
-    }
-}
-
-/// The live entries of a range, from either end.
-#[derive(Clone, Debug, Default)]
-pub struct Range<'a> {
-    front: slice::Iter<'a, Slot>,
-    middle: vec_deque::Iter<'a, Node>,
-    back: slice::Iter<'a, Slot>,
-}
-
-impl Iterator for Range<'_> {
-    type Item = Entry;
-
-    fn next(&mut self) -> Option<Entry> {
-        loop {
-            if let Some(slot) = self.front.find(|slot| slot.live()) {
-                return Some(slot.entry());
-            }
-            let Some(node) = self.middle.next() else {
-                return self.back.find(|slot| slot.live()).map(Slot::entry);
-            };
-            self.front = node.slots().iter();
+    fn change(&mut self, plan: Plan) {
+        let Some(settled) = &mut self.settled else {
+            return;
+        };
+        if !settled.change(plan) {
+            let front = settled.front.take();
+            self.settled = None;
+            front
+                .into_iter()
+                .for_each(|node| self.tail.push_front(*node));
         }
     }
 }
 
-impl DoubleEndedIterator for Range<'_> {
-    fn next_back(&mut self) -> Option<Entry> {
-        loop {
-            if let Some(slot) = self.back.rfind(|slot| slot.live()) {
-                return Some(slot.entry());
-            }
-            let Some(node) = self.middle.next_back() else {
-                return self.front.rfind(|slot| slot.live()).map(Slot::entry);
-            };
-            self.back = node.slots().iter();
+#[cfg(test)]
+impl Entries {
+    /// Checks what the tiers say about themselves.
+    fn assert_sound(&self, reader: &Reader<'_>) {
+        let nodes = self.nodes(reader).collect::<Result<Vec<_>, _>>();
+        let nodes = nodes.expect("a patient reader waits");
+        assert_eq!(nodes.len(), self.nodes_len());
+        let mut firsts = nodes.windows(2);
+        assert!(firsts.all(|nodes| nodes[0].last() < nodes[1].first()));
+        let here: u32 = self.tail.nodes().iter().map(tail::Node::live_here).sum();
+        assert_eq!(u64::from(here), self.tail.len());
+        let all = (StreamId::MIN, StreamId::MAX);
+        let entries = self.entries(reader, all, Order::Forward, usize::MAX);
+        let entries = entries.expect("a patient reader waits");
+        assert_eq!(entries.len() as u64, self.len());
+        assert!(entries.is_sorted_by_key(|entry| entry.id));
+        assert_eq!(entries.first().map(|entry| entry.id), self.first_id());
+        assert_eq!(entries.last().map(|entry| entry.id), self.last_id());
+        assert_eq!(self.has_nodes(), !nodes.is_empty());
+        if let Some(settled) = &self.settled {
+            let live: u32 = settled.parts.iter().map(Part::live).sum();
+            assert_eq!(u64::from(live), settled.live);
+            assert!(live > 0 && !settled.parts.iter().any(Part::is_gone));
+            assert!(
+                self.get(reader, settled.last)
+                    .is_ok_and(|entry| entry.is_some())
+            );
         }
     }
+}
+
+fn sorted(ids: impl Iterator<Item = StreamId>) -> Vec<StreamId> {
+    let mut ids: Vec<_> = ids.collect();
+    ids.sort_unstable();
+    ids.dedup();
+    ids
 }

@@ -1,13 +1,15 @@
 //! One stream: what is known about it, what may be decided from that, and how it changes.
 //!
 //! Decisions (`next_id`, `place`, `trim_point`, ...) only read. [`Stream::apply`] is the one way to
-//! change a stream, for live commands and for replay alike. It cannot fail: whoever decided a
-//! change has checked it.
+//! change a stream, for live commands and for replay alike. It fails only if the disk does: whoever
+//! decided a change has checked it, and has made sure that nothing is [missing](Missing) for it.
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
+use std::iter;
+use std::sync::Arc;
 
-use super::entries::{Entries, Entry, NodePlace, Place, Range};
+use super::entries::{Draft, Entries, Entry, NodePlace, NodeView, Order, Part, Place};
 use super::group::Group;
 use super::impossible::{
     BELOW_LAST, BELOW_TOP, CONSUMER_EXISTS, GROUP_EXISTS, JOINS_NOTHING, MISCOUNTED, NO_CONSUMER,
@@ -17,6 +19,8 @@ use super::lag::Counters;
 use super::listpack::{self, NodeLimits};
 use super::pending::PendingEntry;
 use super::trim::{self, Trim, TrimPoint, Upcoming};
+use crate::data::{Extent, Missing, Reader};
+use crate::error::DataError;
 use crate::id::{StreamId, StreamNo};
 use crate::lsn::Lsn;
 use crate::record::{Change, Fields};
@@ -48,7 +52,7 @@ pub enum NextIdError {
 #[derive(Clone, Debug)]
 pub struct Stream {
     number: StreamNo,
-    entries: Entries,
+    pub(super) entries: Entries,
     last_id: StreamId,
     max_deleted: StreamId,
     entries_added: u64,
@@ -121,7 +125,13 @@ impl Stream {
     /// The ID of the first entry; `0-0` when there is none.
     #[must_use]
     pub fn first_id(&self) -> StreamId {
-        self.entries.first().map_or(StreamId::MIN, |entry| entry.id)
+        self.entries.first_id().unwrap_or_default()
+    }
+
+    /// The ID of the last entry.
+    #[must_use]
+    pub fn last_entry_id(&self) -> Option<StreamId> {
+        self.entries.last_id()
     }
 
     /// The last ID given, whether its entry is still there or not.
@@ -148,37 +158,15 @@ impl Stream {
         self.entries.nodes_len()
     }
 
-    /// The entry with this ID.
+    /// Whether entries after `id` may be missing from memory.
     #[must_use]
-    pub fn get(&self, id: StreamId) -> Option<Entry> {
-        self.entries.get(id)
+    pub fn may_lack_after(&self, id: StreamId) -> bool {
+        id.next().is_some_and(|from| !self.entries.in_tail(from))
     }
 
-    /// The entry with the smallest ID.
-    #[must_use]
-    pub fn first_entry(&self) -> Option<Entry> {
-        self.entries.first()
-    }
-
-    /// The entry with the greatest ID.
-    #[must_use]
-    pub fn last_entry(&self) -> Option<Entry> {
-        self.entries.last()
-    }
-
-    /// The entries from `from` to `to`, both included, from either end; none if `from > to`.
-    #[must_use]
-    pub fn range(&self, from: StreamId, to: StreamId) -> Range<'_> {
-        self.entries.range(from, to)
-    }
-
-    /// The entries after `id`.
-    #[must_use]
-    pub fn after(&self, id: StreamId) -> Range<'_> {
-        match id.next() {
-            Some(next) => self.range(next, StreamId::MAX),
-            None => Range::default(),
-        }
+    /// Whether there are any storage nodes.
+    pub(crate) fn has_nodes(&self) -> bool {
+        self.entries.has_nodes()
     }
 
     /// The group of this name.
@@ -262,22 +250,6 @@ impl Stream {
         }
     }
 
-    /// How far to trim; `None` if nothing is to go.
-    #[must_use]
-    pub fn trim_point(&self, trim: &Trim) -> Option<TrimPoint> {
-        trim::trim_point(&self.entries, None, trim)
-    }
-
-    /// How far to trim after `added`, a change that adds an entry and goes into the same commit.
-    #[must_use]
-    pub fn trim_point_after(&self, added: &Change<'_>, trim: &Trim) -> Option<TrimPoint> {
-        let upcoming = match *added {
-            Change::EntryAdded { id, new_node, .. } => Some(Upcoming { id, new_node }),
-            _ => None,
-        };
-        trim::trim_point(&self.entries, upcoming, trim)
-    }
-
     fn counters(&self) -> Counters {
         Counters {
             len: self.len(),
@@ -290,10 +262,30 @@ impl Stream {
 
     /// Makes a change that the log holds at `at`.
     ///
+    /// # Errors
+    ///
+    /// When settled entries cannot be read. The change is made in part then, or not at all.
+    ///
     /// # Panics
     ///
     /// When the change is impossible: the log and this code disagree, and going on would spread it.
-    pub(crate) fn apply(&mut self, at: Lsn, change: &Change<'_>) {
+    /// When blocks are missing that an impatient reader lacks.
+    pub(crate) fn apply(
+        &mut self,
+        at: Lsn,
+        reader: &Reader<'_>,
+        change: &Change<'_>,
+    ) -> Result<(), DataError> {
+        let applied = self.try_apply(at, reader, change);
+        applied.map_err(Missing::waited)
+    }
+
+    fn try_apply(
+        &mut self,
+        at: Lsn,
+        reader: &Reader<'_>,
+        change: &Change<'_>,
+    ) -> Result<(), Missing> {
         match *change {
             Change::EntryAdded {
                 id,
@@ -306,7 +298,7 @@ impl Stream {
                     new_node,
                     node_bytes,
                 };
-                possible(new_node || self.nodes() > 0, at, JOINS_NOTHING);
+                possible(new_node || self.has_nodes(), at, JOINS_NOTHING);
                 let entry = Entry {
                     id,
                     at: Place::in_log(at),
@@ -317,15 +309,12 @@ impl Stream {
                 self.version += 1;
             }
             Change::Trimmed { through } => {
-                let removed = self.entries.delete_through(through);
+                let removed = self.entries.delete_through(reader, through)?;
                 self.version += u64::from(removed > 0);
             }
             Change::EntriesDeleted { ids } => {
-                for id in ids {
-                    if self.entries.delete(id) {
-                        self.max_deleted = self.max_deleted.max(id);
-                    }
-                }
+                let greatest = self.entries.delete(reader, ids.iter())?;
+                self.max_deleted = self.max_deleted.max(greatest.unwrap_or_default());
                 self.version += 1;
             }
             Change::Positioned {
@@ -333,7 +322,7 @@ impl Stream {
                 entries_added,
                 max_deleted,
             } => {
-                let top = self.last_entry().map_or(StreamId::MIN, |entry| entry.id);
+                let top = self.last_entry_id().unwrap_or_default();
                 possible(last_id >= top, at, BELOW_TOP);
                 self.last_id = last_id;
                 self.entries_added = entries_added;
@@ -372,8 +361,8 @@ impl Stream {
                 let deleted = self.group_mut(at, group).delete_consumer(consumer);
                 possible(deleted, at, NO_CONSUMER);
             }
-            Change::Delivered { .. } => self.deliver(at, change),
-            Change::Redelivered { .. } => self.redeliver(at, change),
+            Change::Delivered { .. } => self.deliver(at, reader, change)?,
+            Change::Redelivered { .. } => self.redeliver(at, reader, change)?,
             Change::Claimed {
                 group,
                 consumer,
@@ -393,51 +382,83 @@ impl Stream {
             }
             Change::Acked { group, ids } => self.group_mut(at, group).acknowledge(ids.iter()),
         }
+        Ok(())
     }
 
-    fn deliver(&mut self, at: Lsn, change: &Change<'_>) {
-        let Change::Delivered {
-            group,
-            consumer,
-            last,
-            count,
-            at: now,
-            pending,
-        } = *change
-        else {
+    /// Makes sure that [`apply`](Self::apply) will lack nothing for these changes.
+    ///
+    /// Each is looked at as if it were the first. For one that removes entries after others have
+    /// been removed, `apply` may have to read more.
+    pub(crate) fn warm(&self, reader: &Reader<'_>, changes: &[Change<'_>]) -> Result<(), Missing> {
+        if !self.entries.has_settled() {
+            return Ok(());
+        }
+        for change in changes {
+            match *change {
+                Change::Trimmed { through } => self.entries.warm_trim(reader, through)?,
+                Change::EntriesDeleted { ids } => self.entries.warm_delete(reader, ids.iter())?,
+                Change::Delivered { group, last, .. } => {
+                    if let Some(group) = self.groups.get(group) {
+                        self.count(reader, group.last_delivered(), last)?;
+                    }
+                }
+                Change::Redelivered {
+                    group,
+                    consumer,
+                    after,
+                    count,
+                    ..
+                } => {
+                    if let Some(group) = self.groups.get(group)
+                        && let Some(consumer) = group.consumer(consumer)
+                    {
+                        let own = group.pending_of(consumer, after);
+                        let count = usize::try_from(count).unwrap_or(usize::MAX);
+                        let ids = own.take(count).map(|entry| entry.id);
+                        self.entries.get_all(reader, ids)?;
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn deliver(
+        &mut self,
+        at: Lsn,
+        reader: &Reader<'_>,
+        change: &Change<'_>,
+    ) -> Result<(), Missing> {
+        let Change::Delivered { group, last, .. } = *change else {
             unreachable!("the caller matched it");
         };
         let counters = self.counters();
         let group = some(self.groups.get_mut(group), at, NO_GROUP);
-        let after = group.last_delivered().next();
-        let ids = after.map_or_else(Range::default, |from| self.entries.range(from, last));
-        let ids = Counted {
-            ids: ids.map(|entry| entry.id),
-            left: count,
+        let Some(from) = group.last_delivered().next() else {
+            deliver(group, at, change, &counters, iter::empty());
+            return Ok(());
         };
-        let read = counters.read_after(
-            group.last_delivered(),
-            group.entries_read(),
-            ids.clone(),
-            count,
-        );
-        if pending {
-            let consumer = some(group.consumer(consumer), at, NO_CONSUMER).number();
-            let mut ids = ids;
-            let entries = ids.by_ref().map(|id| PendingEntry {
-                id,
-                consumer,
-                delivered_at: now,
-                deliveries: 1,
-            });
-            group.assign(consumer, now, entries);
-            let exact = ids.left == 0 && ids.ids.next().is_none();
-            possible(exact, at, MISCOUNTED);
+        if self.entries.in_tail(from) {
+            let ids = self.entries.tail_range(from, last).map(|entry| entry.id);
+            deliver(group, at, change, &counters, ids);
+        } else {
+            let ids = (from, last);
+            let entries = self
+                .entries
+                .entries(reader, ids, Order::Forward, usize::MAX)?;
+            let ids = entries.iter().map(|entry| entry.id);
+            deliver(group, at, change, &counters, ids);
         }
-        group.position(last, read);
+        Ok(())
     }
 
-    fn redeliver(&mut self, at: Lsn, change: &Change<'_>) {
+    fn redeliver(
+        &mut self,
+        at: Lsn,
+        reader: &Reader<'_>,
+        change: &Change<'_>,
+    ) -> Result<(), Missing> {
         let Change::Redelivered {
             group,
             consumer,
@@ -451,22 +472,65 @@ impl Stream {
         let group = some(self.groups.get_mut(group), at, NO_GROUP);
         let consumer = some(group.consumer(consumer), at, NO_CONSUMER);
         let count = usize::try_from(count).unwrap_or(usize::MAX);
-        let again: Vec<_> = group
-            .pending_of(consumer, after)
-            .take(count)
-            .filter(|entry| self.entries.get(entry.id).is_some())
-            .map(|entry| PendingEntry {
-                delivered_at: now,
-                deliveries: entry.deliveries.saturating_add(1).min(DELIVERIES_MAX),
-                ..entry
-            })
-            .collect();
+        let mut again = Vec::new();
+        for entry in group.pending_of(consumer, after).take(count) {
+            if self.entries.get(reader, entry.id)?.is_some() {
+                again.push(PendingEntry {
+                    delivered_at: now,
+                    deliveries: entry.deliveries.saturating_add(1).min(DELIVERIES_MAX),
+                    ..entry
+                });
+            }
+        }
         group.update(again);
+        Ok(())
     }
 
     fn group_mut(&mut self, at: Lsn, name: &[u8]) -> &mut Group {
         some(self.groups.get_mut(name), at, NO_GROUP)
     }
+}
+
+/// Makes a delivery of entries, of which `ids` are at least the IDs.
+fn deliver(
+    group: &mut Group,
+    at: Lsn,
+    change: &Change<'_>,
+    counters: &Counters,
+    ids: impl Iterator<Item = StreamId> + Clone,
+) {
+    let Change::Delivered {
+        consumer,
+        last,
+        count,
+        at: now,
+        pending,
+        ..
+    } = *change
+    else {
+        unreachable!("the caller matched it");
+    };
+    let ids = Counted { ids, left: count };
+    let read = counters.read_after(
+        group.last_delivered(),
+        group.entries_read(),
+        ids.clone(),
+        count,
+    );
+    if pending {
+        let consumer = some(group.consumer(consumer), at, NO_CONSUMER).number();
+        let mut ids = ids;
+        let entries = ids.by_ref().map(|id| PendingEntry {
+            id,
+            consumer,
+            delivered_at: now,
+            deliveries: 1,
+        });
+        group.assign(consumer, now, entries);
+        let exact = ids.left == 0 && ids.ids.next().is_none();
+        possible(exact, at, MISCOUNTED);
+    }
+    group.position(last, read);
 }
 
 /// The first `left` of some IDs.
@@ -487,13 +551,125 @@ impl<I: Iterator<Item = StreamId>> Iterator for Counted<I> {
     }
 }
 
-/// For the dump of the whole state.
+/// The entries, which may be settled: what is missing of them comes as an error.
 impl Stream {
-    pub(super) fn dump(&self, out: &mut String) {
-        self.try_dump(out).expect("a string can be written to");
+    pub(crate) fn get(&self, reader: &Reader<'_>, id: StreamId) -> Result<Option<Entry>, Missing> {
+        self.entries.get(reader, id)
     }
 
-    fn try_dump(&self, out: &mut String) -> fmt::Result {
+    pub(crate) fn get_all(
+        &self,
+        reader: &Reader<'_>,
+        ids: impl Iterator<Item = StreamId>,
+    ) -> Result<Vec<Option<Entry>>, Missing> {
+        self.entries.get_all(reader, ids)
+    }
+
+    pub(crate) fn entries(
+        &self,
+        reader: &Reader<'_>,
+        ids: (StreamId, StreamId),
+        order: Order,
+        limit: usize,
+    ) -> Result<Vec<Entry>, Missing> {
+        self.entries.entries(reader, ids, order, limit)
+    }
+
+    /// How many entries come after `after`, up to `last`.
+    pub(crate) fn count(
+        &self,
+        reader: &Reader<'_>,
+        after: StreamId,
+        last: StreamId,
+    ) -> Result<u64, Missing> {
+        let Some(from) = after.next() else {
+            return Ok(0);
+        };
+        if self.entries.in_tail(from) {
+            return Ok(self.entries.tail_range(from, last).count() as u64);
+        }
+        let found = self.entries(reader, (from, last), Order::Forward, usize::MAX)?;
+        Ok(found.len() as u64)
+    }
+
+    pub(crate) fn trim_point(
+        &self,
+        reader: &Reader<'_>,
+        trim: &Trim,
+    ) -> Result<Option<TrimPoint>, Missing> {
+        trim::trim_point(&self.entries, reader, None, trim)
+    }
+
+    pub(crate) fn trim_point_after(
+        &self,
+        reader: &Reader<'_>,
+        added: &Change<'_>,
+        trim: &Trim,
+    ) -> Result<Option<TrimPoint>, Missing> {
+        let upcoming = match *added {
+            Change::EntryAdded { id, new_node, .. } => Some(Upcoming { id, new_node }),
+            _ => None,
+        };
+        trim::trim_point(&self.entries, reader, upcoming, trim)
+    }
+}
+
+/// Settling and compaction, by drafts.
+#[allow(dead_code, reason = "upkeep, which settles, comes next")]
+impl Stream {
+    /// What is settled, oldest first.
+    pub(crate) fn parts(&self) -> impl Iterator<Item = &Part> {
+        self.entries.parts()
+    }
+
+    /// The lowest place in the log that an entry needs; `None` when none needs the log.
+    pub(crate) fn lowest(&self) -> Option<Lsn> {
+        self.entries.lowest()
+    }
+
+    /// How many entries need the log.
+    pub(crate) fn unsettled(&self) -> u64 {
+        self.entries.unsettled()
+    }
+
+    /// Takes about `max_entries` entries off the front of what is in the log below `below`, to be
+    /// settled. `None` when there are none. While it gives something, more may be left.
+    pub(crate) fn snapshot_front(&self, below: Lsn, max_entries: usize) -> Option<Draft> {
+        self.entries.snapshot_front(below, max_entries)
+    }
+
+    /// Takes the entries of some extents that follow each other, of those that `wanted` wants, to
+    /// be settled anew. `None` when it wants none of this stream's.
+    pub(crate) fn snapshot_parts(&self, wanted: impl Fn(&Extent) -> bool) -> Option<Draft> {
+        self.entries.snapshot_parts(wanted)
+    }
+
+    /// Puts the extent that was made of a draft of this stream into the place of what the draft
+    /// took, whatever has happened to that meanwhile. Whether it did: not if another draft has been
+    /// installed since this one was made.
+    ///
+    /// Nothing that can be seen changes.
+    ///
+    /// # Panics
+    ///
+    /// When the extent has another number of entries than the draft.
+    pub(crate) fn install(&mut self, draft: &Draft, extent: Arc<Extent>) -> bool {
+        self.entries.install(draft, extent)
+    }
+}
+
+/// For the dump of the whole state.
+impl Stream {
+    pub(super) fn dump(&self, reader: &Reader<'_>, out: &mut String) -> Result<(), Missing> {
+        let nodes: Vec<_> = self.entries.nodes(reader).collect::<Result<_, _>>()?;
+        let ids = (StreamId::MIN, StreamId::MAX);
+        let entries = self.entries(reader, ids, Order::Forward, usize::MAX)?;
+        self.try_dump(&nodes, &entries, out)
+            .expect("a string can be written to");
+        Ok(())
+    }
+
+    fn try_dump(&self, nodes: &[NodeView<'_>], entries: &[Entry], out: &mut String) -> fmt::Result {
         let Counters {
             len,
             first_id,
@@ -506,7 +682,7 @@ impl Stream {
             "  len {len} first {first_id} last {last_id} max_deleted {max_deleted}"
         )?;
         writeln!(out, "  entries_added {entries_added}")?;
-        for node in self.entries.nodes() {
+        for node in nodes {
             let (live, deleted, bytes) = (node.live(), node.deleted(), node.listpack_bytes());
             let (first, last) = (node.first(), node.last());
             writeln!(
@@ -514,8 +690,8 @@ impl Stream {
                 "  node {first} {last} live {live} deleted {deleted} bytes {bytes}"
             )?;
         }
-        for entry in self.range(StreamId::MIN, StreamId::MAX) {
-            writeln!(out, "  entry {} at {}", entry.id, entry.at.lsn())?;
+        for entry in entries {
+            writeln!(out, "  entry {}", entry.id)?;
         }
         for (name, group) in self.groups() {
             let (last, read) = (group.last_delivered(), group.entries_read());

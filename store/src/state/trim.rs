@@ -12,7 +12,8 @@
 
 use std::ops::ControlFlow;
 
-use super::entries::Entries;
+use super::entries::{Entries, Take};
+use crate::data::{Missing, Reader};
 use crate::id::StreamId;
 
 /// What is to be kept of a stream.
@@ -51,11 +52,14 @@ pub(super) struct Upcoming {
     pub(super) new_node: bool,
 }
 
+/// Whole blocks and extents of settled nodes are passed over by what is known about them; single
+/// nodes are looked at where the walk may end.
 pub(super) fn trim_point(
     entries: &Entries,
+    reader: &Reader<'_>,
     upcoming: Option<Upcoming>,
     trim: &Trim,
-) -> Option<TrimPoint> {
+) -> Result<Option<TrimPoint>, Missing> {
     let mut walk = Walk {
         trim,
         len: entries.len() + u64::from(upcoming.is_some()),
@@ -64,26 +68,9 @@ pub(super) fn trim_point(
             removed: 0,
         },
     };
-    let joins = upcoming
-        .filter(|upcoming| !upcoming.new_node)
-        .map(|upcoming| upcoming.id);
-    let opens = upcoming
-        .filter(|upcoming| upcoming.new_node)
-        .map(|upcoming| upcoming.id);
-    let mut nodes = entries.nodes().peekable();
-    let walked = std::iter::from_fn(|| {
-        let node = nodes.next()?;
-        let joins = joins.filter(|_| nodes.peek().is_none());
-        let live = node.live() + u64::from(joins.is_some());
-        let last = joins.unwrap_or(node.last());
-        Some(walk.node(live, last, node.ids().chain(joins)))
-    });
-    let stopped = { walked }.any(|step| step.is_break());
-    if !stopped && let Some(id) = opens {
-        let _ = walk.node(1, id, [id].into_iter());
-    }
+    let _ = walk.all(entries, reader, upcoming)?;
     // A node whose entries were all deleted goes, too, and counts for nothing.
-    (walk.point.through > StreamId::MIN).then_some(walk.point)
+    Ok((walk.point.through > StreamId::MIN).then_some(walk.point))
 }
 
 struct Walk<'a> {
@@ -93,38 +80,99 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    /// Looks at one node with so many live entries.
+    fn all(
+        &mut self,
+        entries: &Entries,
+        reader: &Reader<'_>,
+        upcoming: Option<Upcoming>,
+    ) -> Result<ControlFlow<()>, Missing> {
+        if entries.has_settled() && self.settled(entries, reader)?.is_break() {
+            return Ok(ControlFlow::Break(()));
+        }
+        let mut nodes = entries.tail_nodes();
+        while let Some(node) = nodes.next() {
+            let joins = upcoming.filter(|upcoming| nodes.len() == 0 && !upcoming.new_node);
+            let live = node.live() + u64::from(joins.is_some());
+            let last = joins.map_or(node.last(), |upcoming| upcoming.id);
+            let take = |take| entries.take_tail(reader, node, take);
+            if self.node(live, last, take)?.is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
+        }
+        match upcoming.filter(|upcoming| upcoming.new_node) {
+            Some(Upcoming { id, .. }) => self.node(1, id, |_| Ok(None)),
+            None => Ok(ControlFlow::Continue(())),
+        }
+    }
+
+    /// Looks at the nodes that do not end in the tail.
+    fn settled(
+        &mut self,
+        entries: &Entries,
+        reader: &Reader<'_>,
+    ) -> Result<ControlFlow<()>, Missing> {
+        if let Some(front) = entries.front()
+            && self.node(0, front.last(), |_| Ok(None))?.is_break()
+        {
+            return Ok(ControlFlow::Break(()));
+        }
+        let skipped = entries.skip(reader, |live, end| {
+            !self.exceeds_limit(live) && self.goes(live, end)
+        })?;
+        if skipped.live > 0 {
+            self.remove(skipped.through, skipped.live);
+        }
+        for span in entries.settled_nodes(reader, &skipped) {
+            let span = span?;
+            let take = |take| entries.take_settled(reader, &span, take);
+            if self
+                .node(span.live.into(), span.head.last, take)?
+                .is_break()
+            {
+                return Ok(ControlFlow::Break(()));
+            }
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    /// Looks at one node with so many live entries. `take` says how many it would take off the
+    /// front, and the last of them.
     fn node(
         &mut self,
         live: u64,
         last: StreamId,
-        ids: impl Iterator<Item = StreamId>,
-    ) -> ControlFlow<()> {
-        if self.satisfied()
-            || self
-                .trim
-                .limit
-                .is_some_and(|limit| self.point.removed + live > limit)
-        {
-            return ControlFlow::Break(());
+        take: impl FnOnce(Take) -> Result<Option<(u64, StreamId)>, Missing>,
+    ) -> Result<ControlFlow<()>, Missing> {
+        if self.satisfied() || self.exceeds_limit(live) {
+            return Ok(ControlFlow::Break(()));
         }
-        let whole = match self.trim.by {
-            TrimBy::MaxLen(max) => self.len - live >= max,
-            TrimBy::MinId(min) => last < min,
-        };
-        if whole {
+        if self.goes(live, last) {
             self.remove(last, live);
-            return ControlFlow::Continue(());
+            return Ok(ControlFlow::Continue(()));
         }
         if !self.trim.approximate {
-            for id in ids {
-                if self.satisfied() || matches!(self.trim.by, TrimBy::MinId(min) if id >= min) {
-                    break;
-                }
-                self.remove(id, 1);
+            let some = match self.trim.by {
+                TrimBy::MaxLen(max) => Take::Count(self.len - max),
+                TrimBy::MinId(min) => Take::Below(min),
+            };
+            if let Some((count, through)) = take(some)? {
+                self.remove(through, count);
             }
         }
-        ControlFlow::Break(())
+        Ok(ControlFlow::Break(()))
+    }
+
+    /// Whether so many entries, of nodes that end up to `last`, go as a whole.
+    fn goes(&self, live: u64, last: StreamId) -> bool {
+        match self.trim.by {
+            TrimBy::MaxLen(max) => self.len.checked_sub(live).is_some_and(|left| left >= max),
+            TrimBy::MinId(min) => last < min,
+        }
+    }
+
+    fn exceeds_limit(&self, live: u64) -> bool {
+        let limit = self.trim.limit;
+        limit.is_some_and(|limit| self.point.removed + live > limit)
     }
 
     fn satisfied(&self) -> bool {

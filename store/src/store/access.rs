@@ -14,12 +14,13 @@ use smallvec::SmallVec;
 
 use super::Store;
 use super::event::{self, EventKind, KeyEvent};
-use crate::error::AppendError;
-use crate::id::StreamNo;
+use crate::data::{Loaded, Missing, Patience, Reader};
+use crate::error::{AppendError, CommitError};
+use crate::id::{StreamId, StreamNo};
 use crate::log::{Appender, Growth};
 use crate::lsn::Lsn;
 use crate::record::{Change, Fields, KeyspaceChange, Record};
-use crate::state::{self, Entry, State, Stream};
+use crate::state::{self, Entry, Objection, Order, PlaceIn, State, Stream, Trim, TrimPoint};
 
 /// Access to the store, held by one thread.
 ///
@@ -29,6 +30,9 @@ pub struct Access<'s> {
     batch: RefCell<Option<Batch<'s>>>,
     world: World<'s>,
     store: &'s Store,
+    /// Impatient until something has been appended through this access: then there is no going
+    /// back, and what is missing is read while everybody waits.
+    reader: Reader<'s>,
     depends_on: Cell<Lsn>,
     events: RefCell<Vec<KeyEvent>>,
     /// How many streams are locked through this access.
@@ -64,6 +68,7 @@ impl<'s> Access<'s> {
             batch: RefCell::new(None),
             world,
             store,
+            reader: Reader::new(&store.data, Patience::Halt),
             depends_on: Cell::new(Lsn::ZERO),
             events: RefCell::default(),
             locked: Cell::new(0),
@@ -83,11 +88,15 @@ impl<'s> Access<'s> {
         }
     }
 
-    fn state_mut(&mut self) -> &mut State {
-        match &mut self.world {
-            World::Alone(state) => state,
-            World::Shared(_) => panic!("the keyspace is changed by those who have it alone"),
-        }
+    /// Keeps blocks that were [loaded](Store::load) because an access before lacked them.
+    pub fn pin(&self, loaded: Loaded) {
+        self.reader.pin(loaded);
+    }
+
+    /// From now on, reads what is missing from the disk at once, while everybody waits: for one who
+    /// cannot begin again. After the first change it is so anyway.
+    pub fn wait_for_disk(&self) {
+        self.reader.set_patience(Patience::Wait);
     }
 
     /// The stream at a key, locked; `None` when there is none or when it has expired.
@@ -130,25 +139,20 @@ impl<'s> Access<'s> {
             .filter(|(_, cell)| !cell.expired(now_ms))
     }
 
-    /// Reads the fields of an entry, which is or was in a stream.
+    /// Reads the fields of an entry, which this access found in a stream.
     ///
     /// `f` must not commit.
     ///
     /// # Panics
     ///
-    /// When the log does not hold that entry there: the index or the log is damaged.
+    /// When the log does not hold that entry there: the index or the log is damaged. When another
+    /// access found it.
     pub fn fields<R>(&self, entry: &Entry, f: impl FnOnce(Fields<'_>) -> R) -> R {
-        let at = entry.at.lsn();
-        let read = |mut bytes: &[u8]| match Record::decode(&mut bytes) {
-            Ok(Record::Stream {
-                change: Change::EntryAdded { id, fields, .. },
-                ..
-            }) if id == entry.id => f(fields),
-            other => panic!(
-                "the log at LSN {at} should hold entry {}: {other:?}",
-                entry.id
-            ),
+        let at = match entry.at.get() {
+            PlaceIn::Log(at) => at,
+            PlaceIn::Block { pin, offset } => return self.reader.fields(pin, offset, f),
         };
+        let read = |bytes: &[u8]| f(fields_of(entry, at, bytes));
         match &*self.batch.borrow() {
             Some(batch) => batch.appender.read(at, read),
             None => self.store.log.read(at, read),
@@ -232,6 +236,7 @@ impl<'s> Access<'s> {
             push(&mut self.store.log.append(growth, bytes)?)
         };
         self.depend_on(end);
+        self.reader.set_patience(Patience::Wait);
         Ok((places, end))
     }
 
@@ -247,7 +252,12 @@ impl<'s> Access<'s> {
             if self.store.watching() {
                 event::of_keyspace_change(self.state(), change, &mut self.events.borrow_mut());
             }
-            self.state_mut().apply(at, end, &record);
+            let World::Alone(state) = &mut self.world else {
+                unreachable!("that was asserted");
+            };
+            state
+                .apply(at, end, &self.reader, &record)
+                .expect("changes of the keyspace read no entries");
         }
         Ok(())
     }
@@ -588,19 +598,47 @@ impl fmt::Debug for Access<'_> {
     }
 }
 
+/// The fields of an entry, of which the log has `bytes` from `at` on.
+///
+/// # Panics
+///
+/// When that is not the entry: the index or the log is damaged.
+pub(super) fn fields_of<'b>(entry: &Entry, at: Lsn, mut bytes: &'b [u8]) -> Fields<'b> {
+    match Record::decode(&mut bytes) {
+        Ok(Record::Stream {
+            change: Change::EntryAdded { id, fields, .. },
+            ..
+        }) if id == entry.id => fields,
+        other => panic!(
+            "the log at LSN {at} should hold entry {}: {other:?}",
+            entry.id
+        ),
+    }
+}
+
 /// What a locked stream needs of its access; a trait because it leaves the access' own lifetime out
 /// of [`StreamMut`]'s.
 trait Door {
-    fn commit(&self, stream: &mut Stream, changes: &[Change<'_>]) -> Result<(), AppendError>;
+    fn reader(&self) -> &Reader<'_>;
+    fn commit(&self, stream: &mut Stream, changes: &[Change<'_>]) -> Result<(), CommitError>;
     fn watched(&self, db: u8, key: &Arc<[u8]>, changes: &[Change<'_>]);
     fn unlocked(&self);
 }
 
 impl Door for Access<'_> {
-    fn commit(&self, stream: &mut Stream, changes: &[Change<'_>]) -> Result<(), AppendError> {
-        if let Err(what) = stream.check(changes) {
-            panic!("a command decided what is impossible: {what}: {changes:?}");
+    fn reader(&self) -> &Reader<'_> {
+        &self.reader
+    }
+
+    fn commit(&self, stream: &mut Stream, changes: &[Change<'_>]) -> Result<(), CommitError> {
+        match stream.check(&self.reader, changes) {
+            Ok(()) => {}
+            Err(Objection::Missing(missing)) => return Err(missing.into()),
+            Err(Objection::Impossible(what)) => {
+                panic!("a command decided what is impossible: {what}: {changes:?}")
+            }
         }
+        stream.warm(&self.reader, changes)?;
         let number = stream.number();
         let record = |&change| Record::Stream {
             stream: number,
@@ -608,7 +646,10 @@ impl Door for Access<'_> {
         };
         let (places, end) = self.append(&changes.iter().map(record))?;
         for (&at, change) in places.iter().zip(changes) {
-            stream.apply(at, change);
+            // In the log it is: whoever cannot follow must stop.
+            if let Err(fault) = stream.apply(at, &self.reader, change) {
+                panic!("a change that is in the log cannot be made: {fault}");
+            }
         }
         stream.note_changed(end);
         Ok(())
@@ -645,17 +686,114 @@ impl StreamMut<'_> {
     ///
     /// # Errors
     ///
-    /// When the log refuses them. Nothing has changed then.
+    /// When the log refuses them, or when settled entries are missing that must be known. Nothing
+    /// has changed then.
     ///
     /// # Panics
     ///
     /// When a change is impossible, such as an entry below the last ID. It is not in the log then.
-    pub fn commit(&mut self, changes: &[Change<'_>]) -> Result<(), AppendError> {
+    /// When the disk fails while a change is made that is in the log.
+    pub fn commit(&mut self, changes: &[Change<'_>]) -> Result<(), CommitError> {
         if !changes.is_empty() {
             self.door.commit(&mut self.stream, changes)?;
             self.door.watched(self.db, self.key, changes);
         }
         Ok(())
+    }
+}
+
+/// The entries. Each of these says what is [`Missing`] if it has to know settled entries that are
+/// not in memory: all of them, as far as that can be told.
+impl StreamMut<'_> {
+    /// The entry with this ID.
+    ///
+    /// # Errors
+    ///
+    /// When settled entries are missing.
+    pub fn get(&self, id: StreamId) -> Result<Option<Entry>, Missing> {
+        self.stream.get(self.door.reader(), id)
+    }
+
+    /// The entry with each of some IDs.
+    ///
+    /// # Errors
+    ///
+    /// When settled entries are missing.
+    pub fn get_all(
+        &self,
+        ids: impl IntoIterator<Item = StreamId>,
+    ) -> Result<Vec<Option<Entry>>, Missing> {
+        self.stream.get_all(self.door.reader(), ids.into_iter())
+    }
+
+    /// The first entries from `from` to `to`, both included, in an order: at most `limit`.
+    ///
+    /// # Errors
+    ///
+    /// When settled entries are missing.
+    pub fn entries(
+        &self,
+        from: StreamId,
+        to: StreamId,
+        order: Order,
+        limit: usize,
+    ) -> Result<Vec<Entry>, Missing> {
+        self.stream
+            .entries(self.door.reader(), (from, to), order, limit)
+    }
+
+    /// The oldest entries after `id`, at most `limit`.
+    ///
+    /// # Errors
+    ///
+    /// When settled entries are missing.
+    pub fn entries_after(&self, id: StreamId, limit: usize) -> Result<Vec<Entry>, Missing> {
+        match id.next() {
+            Some(from) => self.entries(from, StreamId::MAX, Order::Forward, limit),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// The entry with the smallest ID.
+    ///
+    /// # Errors
+    ///
+    /// When it is settled, and missing.
+    pub fn first_entry(&self) -> Result<Option<Entry>, Missing> {
+        let entries = self.entries(self.first_id(), StreamId::MAX, Order::Forward, 1)?;
+        Ok(entries.first().copied())
+    }
+
+    /// The entry with the greatest ID.
+    ///
+    /// # Errors
+    ///
+    /// When it is settled, and missing.
+    pub fn last_entry(&self) -> Result<Option<Entry>, Missing> {
+        self.last_entry_id().map_or(Ok(None), |last| self.get(last))
+    }
+
+    /// How far to trim; `None` if nothing is to go.
+    ///
+    /// # Errors
+    ///
+    /// When settled entries are missing.
+    pub fn trim_point(&self, trim: &Trim) -> Result<Option<TrimPoint>, Missing> {
+        self.stream.trim_point(self.door.reader(), trim)
+    }
+
+    /// How far to trim after `added`, a change that adds an entry and goes into the same commit.
+    ///
+    /// # Errors
+    ///
+    /// When settled entries are missing.
+    pub fn trim_point_after(
+        &self,
+        added: &Change<'_>,
+        trim: &Trim,
+    ) -> Result<Option<TrimPoint>, Missing> {
+        self.stream
+            .trim_point_after(self.door.reader(), added, trim)
     }
 }
 

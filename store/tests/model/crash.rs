@@ -112,11 +112,14 @@ fn check(image: &SimDisk, policy: SyncPolicy, run: &Run, floor: usize, story: &s
         run.models.iter().position(|&model| model == found),
     );
     // It goes on from there.
-    let dump = store.dump();
+    let dump = store.dump().expect("the disk works");
     store.log().close().expect("the disk works again");
     drop(store);
     assert_eq!(
-        open(image, policy).expect("it was closed").dump(),
+        open(image, policy)
+            .expect("it was closed")
+            .dump()
+            .expect("the disk works"),
         dump,
         "{story}"
     );

@@ -65,20 +65,20 @@ proptest! {
                     prop_assert_eq!(outcome, imagined, "{:?} at {}", operation, now);
                 }
                 Step::Reopen => {
-                    let before = store.dump();
+                    let before = store.dump().expect("the disk works");
                     store.log().close().unwrap();
                     drop(store);
                     store = open();
-                    prop_assert_eq!(store.dump(), before);
+                    prop_assert_eq!(store.dump().expect("the disk works"), before);
                 }
             }
             let (read, lags) = Model::read(&store);
             prop_assert_eq!(lags, model.lags(), "after {:?}", step);
             prop_assert_eq!(&read, &model, "after {:?}", step);
         }
-        let before = store.dump();
+        let before = store.dump().expect("the disk works");
         store.log().close().unwrap();
         drop(store);
-        prop_assert_eq!(open().dump(), before);
+        prop_assert_eq!(open().dump().expect("the disk works"), before);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use headwater_store::{Store, StreamId};
+use headwater_store::{Order, Store, StreamId};
 
 /// A database and a key.
 pub(crate) type Key = (u8, &'static [u8]);
@@ -77,18 +77,19 @@ impl Model {
                 let words = |entry| {
                     access.fields(&entry, |fields| fields.iter().map(<[u8]>::to_vec).collect())
                 };
-                let range = || stream.range(StreamId::MIN, StreamId::MAX);
+                let range = |order| {
+                    let all = stream.entries(StreamId::MIN, StreamId::MAX, order, usize::MAX);
+                    all.expect("nothing is settled").into_iter()
+                };
+                let (forward, backward) = (range(Order::Forward), range(Order::Backward));
+                assert!(forward.clone().rev().eq(backward));
+                let first = stream.first_entry().expect("nothing is settled");
+                assert_eq!(first, forward.clone().next());
+                let last = stream.last_entry().expect("nothing is settled");
+                assert_eq!(last, forward.clone().next_back());
+                assert_eq!(stream.len(), forward.len() as u64);
                 let entries: BTreeMap<_, _> =
-                    range().map(|entry| (entry.id, words(entry))).collect();
-                assert_eq!(stream.len(), entries.len() as u64);
-                assert!(
-                    range()
-                        .rev()
-                        .map(|entry| entry.id)
-                        .eq(entries.keys().rev().copied())
-                );
-                assert_eq!(stream.first_entry(), range().next());
-                assert_eq!(stream.last_entry(), range().next_back());
+                    forward.map(|entry| (entry.id, words(entry))).collect();
                 let mut groups = BTreeMap::new();
                 for (name, group) in stream.groups() {
                     lags.push(stream.lag(group));

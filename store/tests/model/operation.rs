@@ -2,11 +2,11 @@
 //!
 //! Each operation is one commit, so that the model after each is a state that a crash may leave.
 
-use headwater_store::error::AppendError;
+use headwater_store::error::CommitError;
 use headwater_store::log::Growth;
 use headwater_store::{
-    Access, Change, Claim, Claims, Fields, IdRule, Ids, NextIdError, NodeLimits, Store, StreamId,
-    Trim, TrimBy,
+    Access, Change, Claim, Claims, Fields, IdRule, Ids, NextIdError, NodeLimits, Order, Store,
+    StreamId, StreamMut, Trim, TrimBy,
 };
 use proptest::prelude::*;
 
@@ -135,16 +135,22 @@ pub(crate) enum Outcome {
     There,
 }
 
+/// The entries of a stream up to an ID.
+fn ids(stream: &StreamMut<'_>, to: StreamId) -> Result<Vec<StreamId>, CommitError> {
+    let entries = stream.entries(StreamId::MIN, to, Order::Forward, usize::MAX)?;
+    Ok(entries.iter().map(|entry| entry.id).collect())
+}
+
 impl Operation {
     /// Does it to the store.
-    pub(crate) fn perform(&self, store: &Store, now: u64) -> Result<Outcome, AppendError> {
+    pub(crate) fn perform(&self, store: &Store, now: u64) -> Result<Outcome, CommitError> {
         let mut access = store.alone();
         let outcome = self.perform_in(&mut access, now)?;
         assert!(access.take_depends_on() <= store.log().appended());
         Ok(outcome)
     }
 
-    fn perform_in(&self, access: &mut Access<'_>, now: u64) -> Result<Outcome, AppendError> {
+    fn perform_in(&self, access: &mut Access<'_>, now: u64) -> Result<Outcome, CommitError> {
         use Outcome::{Done, Missing, NoId, There};
         let done = |found: bool| Ok(if found { Done(Vec::new()) } else { Missing });
         match self {
@@ -170,7 +176,10 @@ impl Operation {
                         };
                         let added = stream.entry_added(id, fields, limits);
                         let trim = keep.map(|keep| exact(TrimBy::MaxLen(keep)));
-                        let point = trim.and_then(|trim| stream.trim_point_after(&added, &trim));
+                        let point = match trim {
+                            Some(trim) => stream.trim_point_after(&added, &trim)?,
+                            None => None,
+                        };
                         match point {
                             None => stream.commit(&[added])?,
                             Some(point) => {
@@ -199,7 +208,7 @@ impl Operation {
                 let at_ms = after.map(|after| now + after);
                 return done(access.set_expiry(*db, key, at_ms, now)?);
             }
-            Self::Flush { db } => return access.flush(*db).map(|()| Done(Vec::new())),
+            Self::Flush { db } => return Ok(access.flush(*db).map(|()| Done(Vec::new()))?),
             Self::Remove { key: (db, key) } => return done(access.remove(*db, key, now)?),
             Self::RemoveExpired => {
                 access.begin_batch(Growth::Frees, 4096)?;
@@ -208,7 +217,7 @@ impl Operation {
                 assert!(access.next_expiry().is_none_or(|at| at > now));
                 return Ok(Done(Vec::new()));
             }
-            Self::Swap { a, b } => return access.swap(*a, *b).map(|()| Done(Vec::new())),
+            Self::Swap { a, b } => return Ok(access.swap(*a, *b).map(|()| Done(Vec::new()))?),
             _ => {}
         }
         let (db, key) = self.key();
@@ -218,9 +227,7 @@ impl Operation {
         let mut touched = Vec::new();
         match self {
             Self::Delete { some, .. } => {
-                let all = stream
-                    .range(StreamId::MIN, StreamId::MAX)
-                    .map(|entry| entry.id);
+                let all = ids(&stream, StreamId::MAX)?.into_iter();
                 touched = all.filter(|&id| some.has(id)).collect();
                 touched.push(StreamId::MIN);
                 stream.commit(&[Change::EntriesDeleted {
@@ -236,15 +243,12 @@ impl Operation {
                     ..exact(*by)
                 };
                 let least = stream
-                    .trim_point(&exact(*by))
+                    .trim_point(&exact(*by))?
                     .map_or(0, |point| point.removed);
-                let point = stream.trim_point(&trim);
+                let point = stream.trim_point(&trim)?;
                 if let Some(point) = point {
                     assert!(point.removed <= least, "approximate trimming keeps more");
-                    touched = stream
-                        .range(StreamId::MIN, point.through)
-                        .map(|e| e.id)
-                        .collect();
+                    touched = ids(&stream, point.through)?;
                     assert_eq!(touched.len() as u64, point.removed);
                     stream.commit(&[Change::Trimmed {
                         through: point.through,
@@ -316,9 +320,10 @@ impl Operation {
                     }
                     Self::Claim { some, force, .. } => {
                         let all = group.pending().range(StreamId::MIN..=StreamId::MAX);
+                        let there = ids(&stream, StreamId::MAX)?;
                         let (here, gone): (Vec<_>, Vec<_>) = all
                             .filter(|entry| some.has(entry.id))
-                            .partition(|entry| stream.get(entry.id).is_some());
+                            .partition(|entry| there.binary_search(&entry.id).is_ok());
                         let mut found: Vec<_> = here
                             .iter()
                             .map(|e| Claim {
@@ -327,8 +332,9 @@ impl Operation {
                             })
                             .collect();
                         if *force {
-                            let all = stream.range(StreamId::MIN, StreamId::MAX).map(|e| e.id);
-                            let free = all.filter(|&id| group.pending().get(id).is_none());
+                            let free = there
+                                .into_iter()
+                                .filter(|&id| group.pending().get(id).is_none());
                             let free = free.filter(|&id| some.has(id));
                             found.extend(free.map(|id| Claim { id, deliveries: 1 }));
                         }
@@ -381,8 +387,8 @@ impl Operation {
                         entries_read: read.map(|read| read.min(stream.entries_added())),
                     }),
                     Self::Read { count, pending, .. } => {
-                        let new = stream.after(group.last_delivered());
-                        touched = new.take(*count).map(|entry| entry.id).collect();
+                        let new = stream.entries_after(group.last_delivered(), *count)?;
+                        touched = new.iter().map(|entry| entry.id).collect();
                         if let Some(&last) = touched.last() {
                             changes.push(Change::Delivered {
                                 group: name,
