@@ -22,7 +22,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Measures Headwater, Redis and Valkey side by side in one run.
-    Bench(bench::Options),
+    Bench(Box<bench::Options>),
     /// Uses a server through the client libraries that people use.
     Clients(clients::Options),
     /// Holds the same conversations with Headwater and a real server and compares the replies.

@@ -22,7 +22,8 @@ use super::{
     clock::{self, SECOND},
     fault::Fault,
     machine::{self, Cores},
-    server::{Memory, Server},
+    process::Memory,
+    server::Server,
     wire::{Reply, Scanner, Token},
 };
 use hdrhistogram::Histogram;
@@ -44,6 +45,8 @@ use std::{
 
 /// Bytes read at once: several of the largest replies, and far less than a second-level cache.
 const BUFFER_BYTES: usize = 256 * 1024;
+/// How long the last replies are waited for.
+const PATIENCE: Duration = Duration::from_secs(60);
 /// The longest latency that is told from longer ones.
 const LATENCY_MAX: u64 = 60 * SECOND;
 /// The number under which epoll knows the timer.
@@ -67,6 +70,16 @@ pub(super) trait Workload {
     /// Says what the clock demands by `now`, and when it will demand more, if ever.
     fn tick(&mut self, _now: u64, _outbox: &mut Outbox) -> Option<u64> {
         None
+    }
+
+    /// Begins nothing more by itself; whether what is under way is to be waited for.
+    fn wind_up(&mut self) -> bool {
+        false
+    }
+
+    /// Whether nothing is left to be said or heard.
+    fn is_done(&self) -> bool {
+        false
     }
 
     /// Holds what was counted against what the server has now.
@@ -96,6 +109,13 @@ pub(super) struct Outbox {
 }
 
 impl Outbox {
+    fn new(connections: usize) -> Self {
+        Self {
+            queues: vec![Vec::new(); connections],
+            spoken: Vec::new(),
+        }
+    }
+
     /// The bytes that will be written to `who`, to be appended to.
     pub(super) fn to(&mut self, who: usize) -> &mut Vec<u8> {
         let queue = &mut self.queues[who];
@@ -132,11 +152,66 @@ impl Tally {
     }
 }
 
+/// What a workload needs while nobody is at the other end.
+#[cfg(test)]
+pub(super) struct Rehearsal {
+    outbox: Outbox,
+    tally: Tally,
+}
+
+#[cfg(test)]
+impl Rehearsal {
+    /// For so many connections.
+    pub(super) fn new(connections: usize) -> Self {
+        Self {
+            outbox: Outbox::new(connections),
+            tally: Tally::new(),
+        }
+    }
+
+    /// What is to be written.
+    pub(super) fn outbox(&mut self) -> &mut Outbox {
+        &mut self.outbox
+    }
+
+    /// What was to be written to one, which has it now.
+    pub(super) fn said_to(&mut self, who: usize) -> String {
+        let said = std::mem::take(&mut self.outbox.queues[who]);
+        String::from_utf8_lossy(&said).into_owned()
+    }
+
+    /// Hearing one at a moment.
+    pub(super) fn turn(&mut self, who: usize, now: u64) -> Turn<'_> {
+        Turn {
+            who,
+            now,
+            outbox: &mut self.outbox,
+            tally: &mut self.tally,
+        }
+    }
+
+    /// The latencies that were counted: how many, and the longest.
+    pub(super) fn counted(&self) -> (u64, u64) {
+        (self.tally.ops, self.tally.latencies.max())
+    }
+}
+
 /// How long a run takes.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Window {
     pub(super) warm_up: Duration,
     pub(super) measured: Duration,
+}
+
+impl Window {
+    /// So many seconds, within what a person can wait for, after as short a warm-up as will do.
+    pub(super) fn of(seconds: f64) -> Self {
+        let measured = Duration::from_secs_f64(seconds.clamp(0.01, 4.0 * 3600.0));
+        Self {
+            warm_up: (measured / 5).min(Duration::from_millis(500)),
+            measured,
+        }
+    }
 }
 
 /// What one run has shown.
@@ -147,6 +222,8 @@ pub(super) struct Sample {
     pub(super) entries: u64,
     pub(super) p50: Duration,
     pub(super) p99: Duration,
+    pub(super) p999: Duration,
+    pub(super) max: Duration,
     pub(super) server_cpu: Duration,
     pub(super) load_cpu: Duration,
     /// How long anything else was on the processors of the two.
@@ -154,7 +231,7 @@ pub(super) struct Sample {
     pub(super) memory: Memory,
 }
 
-/// Runs a workload against a server.
+/// Runs a workload against a server, until it is done or the time is over.
 ///
 /// # Errors
 ///
@@ -172,9 +249,15 @@ pub(super) fn drive(
     let begin = Mark::now(server, cores)?;
     load.until(work, begin.at + nanos(window.measured))?;
     let end = Mark::now(server, cores)?;
+    let tally = std::mem::replace(&mut load.tally, Tally::new());
+    if work.wind_up() {
+        load.until(work, clock::now() + nanos(PATIENCE))?;
+        if !work.is_done() {
+            return Err(Fault::Wrong("a reply to everything that was asked"));
+        }
+    }
     work.check(&mut server.client()?)?;
 
-    let tally = load.tally;
     if tally.ops == 0 {
         return Err(Fault::Silent);
     }
@@ -187,10 +270,12 @@ pub(super) fn drive(
         entries: tally.entries,
         p50: quantile(0.5),
         p99: quantile(0.99),
+        p999: quantile(0.999),
+        max: Duration::from_nanos(tally.latencies.max()),
         server_cpu,
         load_cpu,
         others_cpu: end.all.saturating_sub(begin.all + server_cpu + load_cpu),
-        memory: server.memory()?,
+        memory: server.process().memory()?,
     })
 }
 
@@ -207,7 +292,7 @@ impl Mark {
     fn now(server: &Server, cores: &Cores) -> Result<Self, Fault> {
         Ok(Self {
             all: machine::busy(&cores.server)? + machine::busy(&cores.load)?,
-            server: server.cpu()?,
+            server: server.process().cpu()?,
             load: clock::thread_cpu(),
             at: clock::now(),
         })
@@ -258,10 +343,7 @@ impl Load {
                 clogged: false,
             });
         }
-        let outbox = Outbox {
-            queues: vec![Vec::new(); connections],
-            spoken: Vec::new(),
-        };
+        let outbox = Outbox::new(connections);
         let buffer = vec![0; BUFFER_BYTES];
         let tally = Tally::new();
         Ok(Self {
@@ -275,12 +357,12 @@ impl Load {
         })
     }
 
-    /// Turns the loop until `deadline`.
+    /// Turns the loop until `deadline`, or until the workload is done.
     fn until(&mut self, work: &mut impl Workload, deadline: u64) -> Result<(), Fault> {
         let mut events: Vec<Event> = Vec::with_capacity(self.sockets.len() + 1);
         loop {
             let now = clock::now();
-            if now >= deadline {
+            if now >= deadline || work.is_done() {
                 return Ok(());
             }
             let next = work.tick(now, &mut self.outbox);

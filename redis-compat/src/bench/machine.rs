@@ -5,13 +5,13 @@
 
 use super::{clock, fault::Fault};
 use rustix::{
-    fs::fdatasync,
+    fs::{fdatasync, statvfs, syncfs},
     system::uname,
     thread::{CpuSet, sched_setaffinity},
 };
 use std::{
     fs::{self, File},
-    io::{self, Write as _},
+    io::{self, Read as _, Write as _},
     path::Path,
     thread::available_parallelism,
     time::Duration,
@@ -81,6 +81,57 @@ pub(super) fn sync_time(dir: &Path) -> io::Result<Duration> {
     fs::remove_file(path)?;
     times.sort_unstable();
     Ok(times[TIMES / 2])
+}
+
+/// Writes all that is waiting for the file system of `dir`, and empties the page cache of the
+/// machine: of all that no process has mapped, nothing is in memory afterwards.
+///
+/// # Errors
+///
+/// [`Fault::Setting`] for who may not do that; what the file system returns.
+pub(super) fn drop_caches(dir: &Path) -> Result<(), Fault> {
+    syncfs(File::open(dir)?)?;
+    let all = fs::write("/proc/sys/vm/drop_caches", "3");
+    all.map_err(|error| Fault::Setting(format!("emptying the page cache wants root: {error}")))
+}
+
+/// Bytes that are free for files in `dir`.
+///
+/// # Errors
+///
+/// What the file system returns.
+pub(super) fn free_bytes(dir: &Path) -> io::Result<u64> {
+    let found = statvfs(dir)?;
+    Ok(found.f_bavail * found.f_frsize)
+}
+
+/// How long it takes to read the files below `dir` one after the other, and nothing else, up to
+/// `most` bytes, and how many bytes that were.
+///
+/// # Errors
+///
+/// What the file system returns.
+pub(super) fn read_time(dir: &Path, most: u64) -> io::Result<(u64, Duration)> {
+    let mut buffer = vec![0; 1 << 20];
+    let (mut bytes, mut dirs) = (0, vec![dir.to_owned()]);
+    let begun = clock::now();
+    while let Some(dir) = dirs.pop() {
+        for entry in fs::read_dir(dir)? {
+            let path = entry?.path();
+            if path.is_dir() {
+                dirs.push(path);
+                continue;
+            }
+            let mut file = File::open(path)?;
+            while bytes < most {
+                match file.read(&mut buffer)? {
+                    0 => break,
+                    read => bytes += read as u64,
+                }
+            }
+        }
+    }
+    Ok((bytes, clock::elapsed(begun)))
 }
 
 /// How long these processors were not idle since the machine came up, whoever had them; the

@@ -10,6 +10,7 @@
 //! the files or the luck of another.
 
 use super::{
+    entry,
     fault::Fault,
     load::{self, Sample, Window, Workload},
     server::{Peer, Policy, Server, Site},
@@ -165,7 +166,8 @@ impl Scenario {
             Kind::FanOut => drive(FanOut::new(READERS), &server, window, site),
             Kind::Flow(pace) => {
                 create_group(&mut client)?;
-                drive(Flow::new(PRODUCERS, PRODUCERS, pace), &server, window, site)
+                let flow = Flow::new(PRODUCERS, PRODUCERS, pace, entry::VALUE_LEN);
+                drive(flow, &server, window, site)
             }
             Kind::Range => {
                 client.fill(entries)?;

@@ -10,6 +10,7 @@ use super::{
     clock,
     fault::Fault,
     machine::{self, Cores},
+    process::Process,
 };
 use crate::cleanup;
 use rustix::process::{Pid, Signal, kill_process};
@@ -18,7 +19,7 @@ use std::{
     fs::{self, File},
     io,
     net::{Ipv4Addr, SocketAddr, TcpListener},
-    os::unix::{fs::MetadataExt as _, process::CommandExt as _},
+    os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     thread,
@@ -27,12 +28,13 @@ use std::{
 use tempfile::TempDir;
 
 /// A server that takes longer to answer its first PING has failed to start.
-const START_MAX: Duration = Duration::from_secs(120);
-/// How often a starting server is asked: the resolution of the restart times.
-const ASK_EVERY: Duration = Duration::from_millis(1);
+const START_MAX: Duration = Duration::from_secs(600);
+/// How often a server is asked whether it is ready: the resolution of the restart times.
+pub(super) const ASK_EVERY: Duration = Duration::from_millis(1);
 
 /// When a server must have an entry on disk.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+#[value(rename_all = "lower")]
 pub(super) enum Policy {
     /// Before it replies.
     Always,
@@ -75,6 +77,8 @@ pub(super) struct Peer {
     pub(super) program: PathBuf,
     /// What it says of its version, such as `8.2.3`.
     pub(super) version: String,
+    /// Words for its command line, behind the usual ones.
+    directives: Vec<String>,
 }
 
 impl Peer {
@@ -91,7 +95,17 @@ impl Peer {
             // It runs in a directory of its own, where a relative path means something else.
             program: std::path::absolute(program)?,
             version,
+            directives: Vec::new(),
         })
+    }
+
+    /// The same program with more words on its command line. Of two that say the same the later
+    /// one holds.
+    pub(super) fn with(&self, directives: impl IntoIterator<Item: Into<String>>) -> Self {
+        let mut peer = self.clone();
+        let more = directives.into_iter().map(Into::into);
+        peer.directives.extend(more);
+        peer
     }
 
     fn command(&self, port: u16, dir: &Path, policy: Policy) -> Command {
@@ -106,6 +120,7 @@ impl Peer {
             command.args(["--appendonly", "yes", "--save", ""]);
             command.args(["--auto-aof-rewrite-percentage", "0", "--bind", "127.0.0.1"]);
         }
+        command.args(&self.directives);
         command
     }
 }
@@ -136,15 +151,6 @@ impl Site {
             .prefix("server-")
             .tempdir_in(&self.root)
     }
-}
-
-/// Bytes of memory a server holds.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Memory {
-    /// Its own (`RssAnon`): what no page cache can give back.
-    pub(super) anonymous: u64,
-    /// All that is resident (`VmRSS`), with the files it maps.
-    pub(super) resident: u64,
 }
 
 /// A running server; killed when dropped.
@@ -235,40 +241,9 @@ impl Server {
         Client::connect(self.address)
     }
 
-    /// How long its threads have been on a processor, those that have ended left out.
-    ///
-    /// # Errors
-    ///
-    /// When it has ended.
-    pub(super) fn cpu(&self) -> Result<Duration, Fault> {
-        let mut nanos = 0;
-        for task in fs::read_dir(self.proc("task"))? {
-            // A thread may end between the two looks.
-            let text = fs::read_to_string(task?.path().join("schedstat")).unwrap_or_default();
-            nanos += text
-                .split(' ')
-                .next()
-                .and_then(|time| time.parse().ok())
-                .unwrap_or(0);
-        }
-        Ok(Duration::from_nanos(nanos))
-    }
-
-    /// What it holds in memory.
-    ///
-    /// # Errors
-    ///
-    /// When it has ended.
-    pub(super) fn memory(&self) -> Result<Memory, Fault> {
-        let status = fs::read_to_string(self.proc("status"))?;
-        let bytes = |name| {
-            let text = machine::value_of(&status, name)?;
-            Some(text.strip_suffix(" kB")?.parse::<u64>().ok()? * 1024)
-        };
-        Ok(Memory {
-            anonymous: bytes("RssAnon").unwrap_or_default(),
-            resident: bytes("VmRSS").unwrap_or_default(),
-        })
+    /// What the kernel knows about it.
+    pub(super) fn process(&self) -> Process {
+        Process::of(self.pid)
     }
 
     /// Asks it to end in good order and waits until it has.
@@ -281,10 +256,6 @@ impl Server {
         self.child.wait()?;
         Ok(())
     }
-
-    fn proc(&self, name: &str) -> String {
-        format!("/proc/{}/{name}", self.pid.as_raw_nonzero())
-    }
 }
 
 impl Drop for Server {
@@ -294,24 +265,6 @@ impl Drop for Server {
         let _ = self.child.wait();
         cleanup::ended(self.pid);
     }
-}
-
-/// Bytes that the files below `dir` take on disk.
-///
-/// # Errors
-///
-/// What the file system returns.
-pub(super) fn disk_bytes(dir: &Path) -> io::Result<u64> {
-    let mut bytes = 0;
-    for entry in fs::read_dir(dir)? {
-        let (path, metadata) = entry.and_then(|entry| Ok((entry.path(), entry.metadata()?)))?;
-        bytes += if metadata.is_dir() {
-            disk_bytes(&path)?
-        } else {
-            metadata.blocks() * 512
-        };
-    }
-    Ok(bytes)
 }
 
 fn free_port() -> io::Result<u16> {
@@ -344,16 +297,5 @@ mod tests {
         ] {
             assert_eq!(version_in(text), version, "{text}");
         }
-    }
-
-    #[test]
-    fn the_space_of_a_directory_includes_what_lies_deeper() {
-        let dir = tempfile::tempdir().unwrap();
-        let deeper = dir.path().join("a/b");
-        fs::create_dir_all(&deeper).unwrap();
-        let before = disk_bytes(dir.path()).unwrap();
-        fs::write(deeper.join("file"), vec![1; 1 << 20]).unwrap();
-        File::open(deeper.join("file")).unwrap().sync_all().unwrap();
-        assert!(disk_bytes(dir.path()).unwrap() >= before + (1 << 20));
     }
 }

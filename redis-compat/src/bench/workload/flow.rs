@@ -37,14 +37,23 @@ pub(in crate::bench) struct Flow {
     sent: usize,
     /// When the next entry is due, with a rate.
     due: u64,
+    /// The value of the next entry, but for its time.
+    value: Vec<u8>,
+    stopped: bool,
 }
 
 /// Entries a consumer takes at most at a time.
 const COUNT: usize = 10;
 
 impl Flow {
-    /// `producers` at `pace` in all, and `consumers` of one group.
-    pub(in crate::bench) fn new(producers: usize, consumers: usize, pace: Pace) -> Self {
+    /// `producers` at `pace` in all, of entries with values of `value_len` bytes, and `consumers`
+    /// of one group.
+    pub(in crate::bench) fn new(
+        producers: usize,
+        consumers: usize,
+        pace: Pace,
+        value_len: usize,
+    ) -> Self {
         let consumers = (0..consumers)
             .map(|number| Consumer::new(number, COUNT, true))
             .collect();
@@ -54,13 +63,34 @@ impl Flow {
             consumers,
             sent: 0,
             due: 0,
+            value: entry::letters(value_len.max(entry::STAMP_LEN)),
+            stopped: false,
         }
+    }
+
+    /// How many entries were sent.
+    pub(super) fn sent(&self) -> u64 {
+        self.sent as u64
+    }
+
+    /// Sends no more entries.
+    pub(super) fn stop(&mut self) {
+        self.stopped = true;
+    }
+
+    /// The consumer of a connection; none on a producer's.
+    pub(super) fn consumer(&self, who: usize) -> Option<usize> {
+        who.checked_sub(self.producers)
     }
 
     /// Sends one entry, by each producer in turn.
     fn send(&mut self, due: u64, outbox: &mut Outbox) {
-        let producer = self.sent % self.producers;
-        entry::add(outbox.to(producer), b"*", &entry::stamped(due));
+        self.send_by(self.sent % self.producers, due, outbox);
+    }
+
+    fn send_by(&mut self, producer: usize, due: u64, outbox: &mut Outbox) {
+        entry::stamp_on(&mut self.value, due);
+        entry::add(outbox.to(producer), b"*", &self.value);
         self.sent += 1;
     }
 }
@@ -86,6 +116,9 @@ impl Workload for Flow {
         let Pace::Rate(a_second) = self.pace else {
             return None;
         };
+        if self.stopped {
+            return None;
+        }
         while self.due <= now {
             self.send(self.due, outbox);
             self.due += SECOND / u64::from(a_second);
@@ -94,7 +127,7 @@ impl Workload for Flow {
     }
 
     fn hear(&mut self, token: Token<'_>, turn: &mut Turn<'_>) -> Result<(), Fault> {
-        let Some(number) = turn.who.checked_sub(self.producers) else {
+        let Some(number) = self.consumer(turn.who) else {
             return match token {
                 Token::Bulk { .. } | Token::End(Reply::Bulks(1)) => Ok(()),
                 Token::End(_) => Err(Fault::Wrong("the ID of the new entry")),
@@ -105,11 +138,11 @@ impl Workload for Flow {
         {
             let due = entry::stamp(bytes).ok_or(Fault::Wrong("a value with a time in it"))?;
             turn.tally.done(1, turn.now - due);
-            if matches!(self.pace, Pace::Window(_)) {
+            if matches!(self.pace, Pace::Window(_)) && !self.stopped {
                 // What one consumer takes, one producer replaces, in one write: the load must
                 // cost less than the server.
                 let producer = number % self.producers;
-                entry::add(turn.outbox.to(producer), b"*", &entry::stamped(turn.now));
+                self.send_by(producer, turn.now, turn.outbox);
             }
         }
         let consumer = &mut self.consumers[number];

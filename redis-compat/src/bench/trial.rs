@@ -1,0 +1,160 @@
+//! What a store that holds far more than memory has to show: trials with figures of their own.
+//!
+//! | trial | question |
+//! |---|---|
+//! | `large` | what does a stream of many gigabytes cost, and how fast is it consumed from disk? |
+//! | `ten_million` | how much memory do ten million entries take, how long a restart? |
+//! | `many_streams` | the same of a million small streams |
+//! | `queue` | how often is an entry written that comes and goes, and what stays on disk? |
+//! | `tail_latency` | how long does an XADD take while the server tidies up? |
+//!
+//! A trial believes nothing: entries are read again and compared, what is gone is counted. Where
+//! something is missing there are no figures, and the command fails.
+
+mod large;
+mod many_streams;
+mod queue;
+mod tail_latency;
+mod ten_million;
+
+use super::{
+    fault::Fault,
+    ground::{self, Ground, take_turns},
+    machine,
+    report::Report,
+    restart::Files,
+    server::{Make, Peer, Site},
+    sheet::{Column, Facts, Sheet},
+};
+use large::Large;
+use many_streams::ManyStreams;
+use queue::Queue;
+use std::io::{self, Write as _};
+use tail_latency::TailLatency;
+use ten_million::TenMillion;
+
+/// The trials.
+#[derive(clap::Subcommand)]
+pub(super) enum Trial {
+    /// A stream of many gigabytes: memory while it is filled, restart, consumption from disk.
+    ///
+    /// Wants root, because it empties the page cache of the machine.
+    Large(Large),
+    /// A million small streams: memory, restart, descriptors, a walk with SCAN.
+    ManyStreams(ManyStreams),
+    /// A queue that keeps up: bytes written for each byte of an entry, disk use over time.
+    Queue(Queue),
+    /// XADD at a rate and at full load, with much to tidy up and with nothing.
+    TailLatency(TailLatency),
+    /// Ten million small entries: memory and restart.
+    TenMillion(TenMillion),
+}
+
+/// What a trial is.
+trait Measure {
+    /// The servers it is for, unless others are chosen.
+    fn makes(&self) -> &'static [Make] {
+        &[Make::Headwater, Make::Redis]
+    }
+
+    /// What is measured, in one line.
+    fn about(&self) -> String;
+
+    /// How often each server has its turn, unless said otherwise.
+    fn rounds(&self) -> usize {
+        1
+    }
+
+    /// Who takes part, given the servers that are there.
+    fn parties(&self, peers: &[Peer]) -> Vec<Party> {
+        peers.iter().map(Party::of).collect()
+    }
+
+    /// Measures one, once.
+    ///
+    /// # Errors
+    ///
+    /// See [`Fault`].
+    fn run(&self, site: &Site, party: &Party, seconds: Option<f64>) -> Result<Facts, Fault>;
+
+    /// What the figures mean.
+    fn legend(&self) -> &'static str;
+}
+
+/// A server, and what it does with its files.
+struct Party {
+    name: String,
+    peer: Peer,
+    files: Files,
+}
+
+impl Party {
+    fn of(peer: &Peer) -> Self {
+        Self {
+            name: peer.make.name().to_owned(),
+            peer: peer.clone(),
+            files: Files::AsWritten,
+        }
+    }
+
+    /// Directives that are Headwater's, if this is Headwater.
+    fn with_ours(&self, directives: &[String]) -> Peer {
+        match self.peer.make {
+            Make::Headwater => self.peer.with(directives),
+            Make::Redis | Make::Valkey => self.peer.clone(),
+        }
+    }
+}
+
+impl Trial {
+    /// Holds it and prints what it shows.
+    ///
+    /// # Errors
+    ///
+    /// When a server did not do what it must; the others' figures are printed all the same.
+    pub(super) fn hold(&self, options: &ground::Options) -> Result<(), Fault> {
+        let measure: &dyn Measure = match self {
+            Self::Large(trial) => trial,
+            Self::ManyStreams(trial) => trial,
+            Self::Queue(trial) => trial,
+            Self::TailLatency(trial) => trial,
+            Self::TenMillion(trial) => trial,
+        };
+        let ground = Ground::take(options, measure.makes())?;
+        let mut out = io::stdout().lock();
+        let facts = ground.facts(measure.about())?;
+        Report::new(&mut out, options.markdown).facts(&facts)?;
+        out.flush()?;
+        machine::pin(&ground.site.cores.load)?;
+        let parties = measure.parties(&ground.peers);
+        let rounds = options.rounds.unwrap_or_else(|| measure.rounds());
+        let results = take_turns(rounds, &parties, |party| {
+            measure.run(&ground.site, party, options.seconds)
+        });
+        let columns = parties.iter().zip(results).map(|(party, rounds)| Column {
+            name: party.name.clone(),
+            rounds,
+        });
+        let sheet = Sheet(columns.collect());
+        sheet.print(&mut out, options.markdown)?;
+        writeln!(out, "\n{}", measure.legend())?;
+        if sheet.is_whole() {
+            Ok(())
+        } else {
+            Err(Fault::Wrong("every round to give figures"))
+        }
+    }
+}
+
+/// Refuses what would fill the disk.
+fn want_space(site: &Site, bytes: u64) -> Result<(), Fault> {
+    const RESERVE: u64 = 1 << 30;
+    let free = machine::free_bytes(&site.root)?;
+    if free < bytes + RESERVE {
+        return Err(Fault::Setting(format!(
+            "{free} bytes are free in {}, and {bytes} are needed, with a gibibyte to spare",
+            site.root.display()
+        )));
+    }
+    Ok(())
+}
