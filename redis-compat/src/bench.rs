@@ -100,10 +100,7 @@ pub(crate) struct Options {
 /// Runs the bench; what went wrong is on standard error.
 pub(crate) fn run(options: &Options) -> ExitCode {
     let result = match &options.trial {
-        Some(trial) if options.scenarios.is_empty() => trial.hold(&options.ground),
-        Some(_) => Err(Fault::Setting(
-            "scenarios or one trial, not both".to_owned(),
-        )),
+        Some(trial) => trial.hold(&options.ground),
         None if options.list => list(options),
         None => bench(options),
     };

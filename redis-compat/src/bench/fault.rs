@@ -5,6 +5,8 @@ use std::{fmt, io};
 /// Why a run gave no figures. The bench prints it in place of them and goes on with the next run.
 #[derive(Debug)]
 pub(super) enum Fault {
+    /// Not every round gave figures; why was told with the others'.
+    Incomplete,
     /// The system refused something.
     Io(io::Error),
     /// The server answered with an error: its text.
@@ -22,6 +24,7 @@ pub(super) enum Fault {
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Incomplete => f.write_str("not every round gave figures"),
             Self::Io(error) => write!(f, "{error}"),
             Self::Refused(text) => write!(f, "refused: {text}"),
             Self::Setting(text) => f.write_str(text),

@@ -141,7 +141,7 @@ impl Trial {
         if sheet.is_whole() {
             Ok(())
         } else {
-            Err(Fault::Wrong("every round to give figures"))
+            Err(Fault::Incomplete)
         }
     }
 }

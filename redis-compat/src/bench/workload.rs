@@ -11,8 +11,9 @@
 //! | `queue` | what does a flow cost that is trimmed behind its consumers? |
 //! | `churn` | how fast do entries go in while older ones are deleted? |
 //!
-//! All but the offered loads of `flow` and `churn` are closed loops: a connection says the next thing when it
-//! has heard the answer to the last. Their latencies are therefore those at full load.
+//! All but the offered loads of `flow` and `churn` are closed loops: a connection says the next
+//! thing when it has heard the answer to the last. Their latencies are therefore those at full
+//! load.
 
 mod append;
 mod churn;
