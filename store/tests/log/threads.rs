@@ -1,7 +1,7 @@
 //! Many threads on one log, with its own threads running.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, RwLock};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 
@@ -201,4 +201,75 @@ fn spares_are_made_before_they_are_needed() {
     assert_eq!(log.stats().segments, 4);
     // The thread may have replaced what was taken, but nobody had to wait for that.
     assert!(creations <= 3, "{creations}");
+}
+
+#[test]
+fn files_are_used_again_under_those_who_write_and_read() {
+    const RECORDS: usize = 1500;
+    let temporary = tempfile::tempdir().unwrap();
+    let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+    let options = LogOptions {
+        segment_bytes: 16 << 10,
+        spares_max: 3,
+        ..SMALL
+    };
+    let (log, _) = open_in(&disk, temporary.path(), &options).unwrap();
+    log.start().unwrap();
+    let record = |number: usize| format!("{number:06};").repeat(60);
+    let is_there = |at, number| log.read(at, |bytes| bytes.starts_with(record(number).as_bytes()));
+    // The places of the records so far, and how many of them nobody may read any more.
+    let places = RwLock::new(Vec::new());
+    let gone = RwLock::new(0);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            for number in 0..RECORDS {
+                // So that something is let go of all the time.
+                while number > *gone.read().unwrap() + 200 {
+                    thread::yield_now();
+                }
+                let at = append(&log, record(number).as_bytes());
+                places.write().unwrap().push(at);
+                if number % 8 == 0 {
+                    log.sync().unwrap();
+                }
+            }
+        });
+        scope.spawn(|| {
+            // Reads what is oldest and what is newest.
+            let mut newest = 0;
+            while newest < RECORDS - 1 {
+                let gone = gone.read().unwrap();
+                let places = places.read().unwrap().clone();
+                if places.len() > *gone {
+                    newest = places.len() - 1;
+                    assert!(is_there(places[*gone], *gone));
+                    assert!(is_there(*places.last().unwrap(), newest));
+                }
+            }
+        });
+        scope.spawn(|| {
+            while *gone.read().unwrap() < 1400 {
+                let known = places.read().unwrap().len();
+                let next = known.saturating_sub(100);
+                *gone.write().unwrap() = next;
+                let upto = places.read().unwrap().get(next).copied();
+                log.release(upto.unwrap_or_default()).unwrap();
+            }
+        });
+    });
+    log.close().unwrap();
+    let stats = log.stats();
+    assert!(stats.recycled > 5, "{stats:?}");
+    let places = places.into_inner().unwrap();
+    let from = LogOptions {
+        keep: places[1400],
+        from: places[1400],
+        durable: log.durable(),
+        ..options
+    };
+    drop(log);
+    let (_, replayed) = open_in(&disk, temporary.path(), &from).unwrap();
+    let text: Vec<u8> = replayed.into_iter().flat_map(|frame| frame.body).collect();
+    assert!(text.ends_with(record(RECORDS - 1).as_bytes()));
+    assert!(text.windows(7).any(|word| word == b"001400;"));
 }
