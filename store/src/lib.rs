@@ -21,6 +21,7 @@ pub mod log;
 pub mod lsn;
 pub mod map;
 pub mod record;
+mod sabotage;
 pub mod state;
 pub mod store;
 

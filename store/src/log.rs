@@ -70,6 +70,7 @@ use self::writer::{Segments, Unsynced, Writer};
 use crate::disk::Disk;
 use crate::error::{AppendError, DiskError, Malformed, OpenError, PoisonCause, Poisoned};
 use crate::lsn::Lsn;
+use crate::sabotage::{self, Bug};
 
 /// The size of the first segment of a new log, which somebody waits for.
 const FIRST_SEGMENT_BYTES: u64 = 1 << 20;
@@ -526,6 +527,9 @@ impl Log {
         // For those who found the writer taken by us.
         self.try_write()?;
 
+        if sabotage::has(Bug::AckBeforeFsync) {
+            self.marks.set_durable(written)?;
+        }
         let begun = Instant::now();
         for segment in &segments {
             segment
@@ -533,7 +537,7 @@ impl Log {
                 .sync_data()
                 .map_err(|fault| self.poison(segment.fault(&self.dir, fault)))?;
         }
-        if names {
+        if names && !sabotage::has(Bug::SkipDirFsync) {
             self.disk
                 .sync_dir(&self.dir)
                 .map_err(|fault| self.poison(fault))?;

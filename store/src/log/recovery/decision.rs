@@ -5,6 +5,7 @@ use super::survey::Found;
 use crate::error::{Corruption, Witness};
 use crate::log::segment::HeaderSeen;
 use crate::lsn::Lsn;
+use crate::sabotage::{self, Bug};
 
 /// What was found in the file of one segment.
 #[derive(Clone, Debug)]
@@ -122,7 +123,8 @@ pub(super) fn decide(keep: Lsn, durable: Lsn, seen: &[Seen]) -> Result<End, Flaw
         .iter()
         .filter_map(|segment| segment.witness.clone());
     let witness = found.chain([told]).max_by_key(|witness| witness.durable);
-    if let Some(witness) = witness.filter(|witness| witness.durable > end) {
+    let lost = witness.filter(|witness| witness.durable > end);
+    if let Some(witness) = lost.filter(|_| !sabotage::has(Bug::TruncateOnCorruption)) {
         return Err(Flaw::Lost {
             segment: last,
             at: end,

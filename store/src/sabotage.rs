@@ -1,0 +1,81 @@
+//! Seeded bugs, for testing the tests.
+//!
+//! A test of what survives a crash is worth something if it fails when too little does. With the
+//! feature `sabotage`, the environment variable `HEADWATER_SABOTAGE` names one bug that this
+//! process is to have; `tests/sabotage` has one after the other, and for each the test that must
+//! catch it. Without the feature, every question below is answered `false` at compile time.
+//!
+//! | name                      | what goes wrong                                                 |
+//! |---------------------------|-----------------------------------------------------------------|
+//! | ack-before-fsync          | the durable mark moves before the sync                          |
+//! | skip-dir-fsync            | the names of new segments are not made durable                  |
+//! | no-lsn-check              | a frame is taken for whole wherever it lies                     |
+//! | truncate-on-corruption    | what is proved to be lost is cut off like a torn tail           |
+//! | pending-not-logged        | deliveries to groups are applied and not logged                 |
+//! | ids-reused                | a start forgets that a stream's last ID was moved               |
+//! | checkpoint-before-durable | a checkpoint is valid before the log is durable up to its end   |
+
+#[cfg(all(feature = "sabotage", not(debug_assertions)))]
+compile_error!("seeded bugs are for tests, never for a release");
+
+use crate::record::{Change, Record};
+
+/// A seeded bug.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Bug {
+    AckBeforeFsync,
+    SkipDirFsync,
+    NoLsnCheck,
+    TruncateOnCorruption,
+    PendingNotLogged,
+    IdsReused,
+    #[cfg_attr(
+        not(feature = "sabotage"),
+        expect(dead_code, reason = "checkpoints are not taken yet")
+    )]
+    CheckpointBeforeDurable,
+}
+
+/// Whether this process is to have the bug.
+#[cfg(not(feature = "sabotage"))]
+pub(crate) const fn has(_: Bug) -> bool {
+    false
+}
+
+/// Whether this process is to have the bug.
+///
+/// # Panics
+///
+/// When `HEADWATER_SABOTAGE` names none.
+#[cfg(feature = "sabotage")]
+pub(crate) fn has(bug: Bug) -> bool {
+    static CHOSEN: std::sync::OnceLock<Option<Bug>> = std::sync::OnceLock::new();
+    let choose = || {
+        let name = std::env::var("HEADWATER_SABOTAGE").ok();
+        let name = name.filter(|name| !name.is_empty())?;
+        Some(match &*name {
+            "ack-before-fsync" => Bug::AckBeforeFsync,
+            "skip-dir-fsync" => Bug::SkipDirFsync,
+            "no-lsn-check" => Bug::NoLsnCheck,
+            "truncate-on-corruption" => Bug::TruncateOnCorruption,
+            "pending-not-logged" => Bug::PendingNotLogged,
+            "ids-reused" => Bug::IdsReused,
+            "checkpoint-before-durable" => Bug::CheckpointBeforeDurable,
+            _ => panic!("HEADWATER_SABOTAGE={name} is no seeded bug"),
+        })
+    };
+    *CHOSEN.get_or_init(choose) == Some(bug)
+}
+
+/// Whether the log is not told of a record.
+pub(crate) fn leaves_out(record: &Record<'_>) -> bool {
+    let delivers = |change: &Change<'_>| matches!(change, Change::Delivered { .. });
+    has(Bug::PendingNotLogged)
+        && matches!(record, Record::Stream { change, .. } if delivers(change))
+}
+
+/// Whether a start does not heed a record.
+pub(crate) fn passes_over(record: &Record<'_>) -> bool {
+    let moves = |change: &Change<'_>| matches!(change, Change::Positioned { .. });
+    has(Bug::IdsReused) && matches!(record, Record::Stream { change, .. } if moves(change))
+}
