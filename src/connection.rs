@@ -9,7 +9,10 @@
 //!
 //! Everything that has arrived is executed before anything is written, so a pipeline costs one
 //! write, and all connections that are ready in one round of the runtime share one write of the
-//! log. Requests are not read while replies cannot be sent: a client that does not read its
+//! log. A command that lacks blocks of settled entries halts before it has changed anything; they
+//! are read where waiting for the disk holds nobody up, and the request runs again.
+//!
+//! Requests are not read while replies cannot be sent: a client that does not read its
 //! replies holds one round of them, never more.
 
 use std::io;
@@ -18,15 +21,15 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use headwater_resp::{Decoder, Limits, Writer};
-use headwater_store::Lsn;
+use headwater_store::{Cold, Loaded, Lsn};
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 
 use crate::clients::Client;
 use crate::clock;
-use crate::command::Park;
+use crate::command::{Halt, Park};
 use crate::config;
-use crate::execute::{Round, Step};
+use crate::execute::{Round, Step, Warm, refused};
 use crate::pause::Released;
 use crate::refusal::Refusal;
 use crate::server::Server;
@@ -47,6 +50,12 @@ const BUFFER_KEEP: usize = 256 * 1024;
 
 /// How much of what a client sends is read while it waits for keys, so that its end is noticed.
 const INPUT_WHILE_PARKED: usize = 64 * 1024;
+
+/// Why a client is closed that is beyond the hard limit of `client-output-buffer-limit`.
+const HARD: &str = "more replies wait for it than the hard output limit allows";
+
+/// Why a client is closed that stays beyond the soft limit.
+const SOFT: &str = "it takes no replies, and more wait than the soft output limit allows";
 
 /// Why a connection ended.
 enum End {
@@ -71,6 +80,8 @@ pub(crate) struct Connection {
     /// Bytes of `input` that are executed.
     done: usize,
     output: Vec<u8>,
+    /// For the next request, when it comes again.
+    warm: Warm,
 }
 
 /// What to do after a round of requests.
@@ -79,6 +90,11 @@ enum Turn {
     Read,
     /// There may be more to execute.
     Again,
+    /// The next request needs blocks that are not in memory.
+    Cold {
+        lacks: Cold,
+        has: Loaded,
+    },
     Park(Park),
     Paused,
     Close,
@@ -95,6 +111,7 @@ impl Connection {
             input: Vec::new(),
             done: 0,
             output: Vec::new(),
+            warm: Ok(Loaded::default()),
         }
     }
 
@@ -122,6 +139,7 @@ impl Connection {
             match turn {
                 Turn::Again => {}
                 Turn::Close => return Ok(()),
+                Turn::Cold { lacks, has } => self.warm = self.load(lacks, has).await?,
                 Turn::Park(park) => self.park(park).await?,
                 Turn::Paused => released = Some(self.held().await?),
                 Turn::Read => self.receive().await?,
@@ -178,12 +196,14 @@ impl Connection {
                 return Turn::Close;
             }
             let was_authenticated = self.session.authenticated;
-            match round.execute(&mut self.session, request, &mut self.output) {
+            let warm = std::mem::replace(&mut self.warm, Ok(Loaded::default()));
+            match round.execute(&mut self.session, request, warm, &mut self.output) {
                 Step::Next => self.done += length,
                 Step::Park(park) => {
                     self.done += length;
                     return Turn::Park(park);
                 }
+                Step::Cold { lacks, has } => return Turn::Cold { lacks, has },
                 Step::Paused => return Turn::Paused,
             }
             if self.session.closing {
@@ -258,25 +278,45 @@ impl Connection {
         let client = &self.session.client;
         client.buffers.output.store(left, Ordering::Relaxed);
         let limit = self.server.config.output_limits().normal;
-        let beyond = |limit: u64| limit > 0 && left as u64 > limit;
-        let closed = |why: &str| {
-            tracing::warn!(client = %client.addr, id = client.id, "closed a connection: {why}");
-            Err(End::Gone)
-        };
-        if beyond(limit.hard_bytes) {
-            return closed("more replies wait for it than the hard output limit allows");
+        if is_beyond(left as u64, limit.hard_bytes) {
+            return Err(self.closed(HARD));
         }
-        if !beyond(limit.soft_bytes) {
+        if !is_beyond(left as u64, limit.soft_bytes) {
             self.socket.writable().await?;
             return Ok(());
         }
         let patience = Duration::from_secs(limit.soft_seconds);
         match tokio::time::timeout(patience, self.socket.writable()).await {
             Ok(ready) => Ok(ready?),
-            Err(_elapsed) => {
-                closed("it takes no replies, and more wait than the soft output limit allows")
-            }
+            Err(_elapsed) => Err(self.closed(SOFT)),
         }
+    }
+
+    /// Says why the server ends the connection.
+    fn closed(&self, why: &str) -> End {
+        let client = &self.session.client;
+        tracing::warn!(client = %client.addr, id = client.id, "closed a connection: {why}");
+        End::Gone
+    }
+
+    /// Reads blocks, on a thread that may wait for the disk, for a command that has some already.
+    ///
+    /// They become a reply: a client that asks for more than it may leave unread is closed.
+    async fn load(&mut self, lacks: Cold, mut has: Loaded) -> Result<Warm, End> {
+        let limit = self.server.config.output_limits().normal;
+        if is_beyond(lacks.bytes() + has.bytes(), limit.hard_bytes) {
+            return Err(self.closed(HARD));
+        }
+        let store = Arc::clone(self.server.store());
+        let reading = tokio::task::spawn_blocking(move || store.load(&lacks));
+        let read = tokio::select! {
+            read = reading => read.expect("reading does not panic"),
+            end = self.watch() => return Err(end),
+        };
+        Ok(read.map(|more| {
+            has.merge(more);
+            has
+        }))
     }
 
     /// Reads what has arrived, at least a byte. A peer that sends nothing for `timeout` seconds
@@ -368,12 +408,25 @@ impl Connection {
             .park(&self.server, db, protocol, park, now);
         self.session.client.set_parked(Some(Arc::clone(&ticket)));
         let server = Arc::clone(&self.server);
-        let ended = tokio::select! {
-            biased;
-            () = ticket.called() => Ok(()),
-            () = until(deadline) => Ok(()),
-            () = look_when_durable(&server, &ticket, durable) => Ok(()),
-            end = self.watch() => Err(end),
+        let mut loaded = Loaded::default();
+        let ended = loop {
+            let lacks = tokio::select! {
+                biased;
+                lacks = ticket.called() => lacks,
+                () = until(deadline) => None,
+                () = look_when_durable(&server, &ticket, durable) => None,
+                end = self.watch() => break Err(end),
+            };
+            let Some(lacks) = lacks else { break Ok(()) };
+            match self.load(lacks, std::mem::take(&mut loaded)).await {
+                Ok(Ok(warm)) => {
+                    loaded = warm;
+                    let now = clock::unix_ms();
+                    server.waiters.look(&server, &ticket, &loaded, now);
+                }
+                Ok(Err(fault)) => ticket.refuse(refused(Halt::Unreadable(fault))),
+                Err(end) => break Err(end),
+            }
         };
         self.session.client.set_parked(None);
         self.server.waiters.leave(&self.server, &ticket);
@@ -422,10 +475,17 @@ async fn look_when_durable(server: &Arc<Server>, ticket: &Arc<Ticket>, lsn: Opti
         let synced = tokio::task::spawn_blocking(move || log.wait_durable(lsn)).await;
         // A log that failed ends the server; until then nothing more becomes durable.
         if matches!(synced, Ok(Ok(_))) {
-            server.waiters.look(server, ticket, clock::unix_ms());
+            let now = clock::unix_ms();
+            let nothing = Loaded::default();
+            server.waiters.look(server, ticket, &nothing, now);
         }
     }
     std::future::pending::<()>().await;
+}
+
+/// Whether there are more bytes than a limit, of which zero is none, allows.
+fn is_beyond(bytes: u64, limit: u64) -> bool {
+    limit > 0 && bytes > limit
 }
 
 /// Returns at the deadline, never without one.

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use headwater_resp::{Request, Writer};
-use headwater_store::Loaded;
+use headwater_store::{Cold, DataError, Loaded};
 
 use crate::clock;
 use crate::command::{
@@ -19,11 +19,20 @@ pub(crate) mod gate;
 pub(crate) enum Step {
     /// The reply, if any, is written.
     Next,
+    /// The request has to wait until these blocks are in memory, and comes again then.
+    Cold {
+        lacks: Cold,
+        /// What had been loaded for it before.
+        has: Loaded,
+    },
     /// The client waits for keys.
     Park(Park),
     /// The request has to wait until a pause is over, and comes again then.
     Paused,
 }
+
+/// What was loaded for a request that comes again; nothing the first time. Or why not.
+pub(crate) type Warm = Result<Loaded, DataError>;
 
 /// One round of requests on one connection: what has arrived, executed before anybody waits.
 ///
@@ -98,16 +107,17 @@ impl<'s> Round<'s> {
     }
 
     /// Runs one request to its reply, which is appended to `out`; `session.depends_on` then covers
-    /// it.
+    /// it. A request that comes again brings what was loaded for it.
     pub(crate) fn execute(
         &mut self,
         session: &mut Session,
         request: Request<'_>,
+        warm: Warm,
         out: &mut Vec<u8>,
     ) -> Step {
         let start = out.len();
         let step = match self.admit(session, request) {
-            Ok(Admitted::Run(command)) => self.run(session, command, request, out),
+            Ok(Admitted::Run(command)) => self.run(session, command, request, warm, out),
             Ok(Admitted::Queue(command)) => {
                 queue(session, command, request);
                 Writer::new(out, session.protocol).simple("QUEUED");
@@ -132,25 +142,27 @@ impl<'s> Round<'s> {
         session: &mut Session,
         command: &'static Command,
         request: Request<'_>,
+        warm: Warm,
         out: &mut Vec<u8>,
     ) -> Step {
         session.client.note_command(command);
         let start = out.len();
-        let mut alone = command.spec.traits.has(Traits::ALONE);
-        let mut warm: Option<Loaded> = None;
-        let result = loop {
-            match self.run_with(alone, warm.clone(), session, command, request, out) {
-                Err(Halt::Alone) => alone = true,
-                Err(Halt::Cold(cold)) => match self.server.store().load(&cold) {
-                    Ok(loaded) => warm.get_or_insert_default().merge(loaded),
-                    Err(fault) => break Err(Halt::Unreadable(fault)),
-                },
-                result => break result,
+        let (result, loaded) = match warm {
+            Ok(loaded) => {
+                let result = self.run_somehow(&loaded, session, command, request, out);
+                (result, loaded)
             }
-            out.truncate(start);
+            Err(fault) => (Err(Halt::Unreadable(fault)), Loaded::default()),
         };
         match result {
             Ok(Outcome::Done) => {}
+            Err(Halt::Cold(cold)) => {
+                out.truncate(start);
+                return Step::Cold {
+                    lacks: cold,
+                    has: loaded,
+                };
+            }
             Ok(Outcome::Park(park)) => {
                 debug_assert_eq!(out.len(), start, "a command that waits has said nothing");
                 return Step::Park(park);
@@ -164,6 +176,25 @@ impl<'s> Round<'s> {
         }
         self.calls += 1;
         Step::Next
+    }
+
+    /// Runs a command beside others if that will do, else alone.
+    fn run_somehow(
+        &self,
+        loaded: &Loaded,
+        session: &mut Session,
+        command: &'static Command,
+        request: Request<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<Outcome, Halt> {
+        let start = out.len();
+        if !command.spec.traits.has(Traits::ALONE) {
+            match self.run_with(false, loaded, session, command, request, out) {
+                Err(Halt::Alone) => out.truncate(start),
+                result => return result,
+            }
+        }
+        self.run_with(true, loaded, session, command, request, out)
     }
 
     fn admit(
@@ -189,11 +220,11 @@ impl<'s> Round<'s> {
         })
     }
 
-    /// Runs a command, which has what was loaded for it, and then whoever waited for what it did.
+    /// Runs a command, and then whoever waited for what it did.
     fn run_with(
         &self,
         alone: bool,
-        warm: Option<Loaded>,
+        loaded: &Loaded,
         session: &mut Session,
         command: &'static Command,
         request: Request<'_>,
@@ -204,7 +235,7 @@ impl<'s> Round<'s> {
         let mut cx = Cx {
             data: Data {
                 server: self.server,
-                access: Door::of(self.server, alone),
+                access: Door::of(self.server, alone, loaded),
                 out: Writer::new(out, protocol),
                 now,
                 db,
@@ -213,14 +244,12 @@ impl<'s> Round<'s> {
             session,
             in_exec: false,
         };
-        if let Some(loaded) = warm {
-            cx.access.pin(loaded);
-        }
         let result = run_in(&mut cx, command, request);
         let depends_on = cx.access.take_depends_on();
         cx.session.depends_on = cx.session.depends_on.max(depends_on);
         let events = cx.access.take_events();
-        if command.spec.access == Access::Read {
+        let comes_again = matches!(result, Err(Halt::Alone | Halt::Cold(_)));
+        if command.spec.access == Access::Read && !comes_again {
             self.lookups.add(&cx.lookups);
         }
         drop(cx);
@@ -265,11 +294,15 @@ pub(crate) fn run_in(
     run(cx, &mut Args::new(request, command.depth))
 }
 
-/// The refusal of a command that had the keyspace to itself.
+/// The refusal of a command that had the keyspace to itself and will not come again. The operator
+/// hears of entries that cannot be read.
 pub(crate) fn refused(halt: Halt) -> Refusal {
     match halt {
         Halt::Refused(refusal) => refusal,
-        Halt::Unreadable(fault) => Refusal::quoting(format_args!("ERR {fault}")),
+        Halt::Unreadable(fault) => {
+            tracing::error!("a client cannot have what it asks for: {fault}");
+            Refusal::Unreadable
+        }
         Halt::Alone => unreachable!("a command that runs alone does not ask for it"),
         Halt::Cold(_) => unreachable!("whoever ran the command has seen to that"),
     }

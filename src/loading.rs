@@ -15,13 +15,13 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use headwater_store::{LogOptions, Progress, RealDisk, Store, StoreOptions};
+use headwater_store::{LogOptions, Progress, RealDisk, Store, StoreOptions, SyncPolicy};
 use tokio::sync::oneshot;
 
 use crate::clock;
 use crate::commits::Commits;
 use crate::config::{self, Config};
-use crate::server::{Fault, Server, sync_policy};
+use crate::server::{Fault, Server};
 
 /// How often the operator hears of a load that takes its time.
 const PROGRESS_PERIOD: Duration = Duration::from_secs(1);
@@ -50,6 +50,14 @@ pub(crate) struct Pace {
     /// All bytes; 0 while it is not known how many they are.
     pub(crate) total: u64,
     pub(crate) elapsed: Duration,
+}
+
+impl Opened {
+    /// Does what the directives say that may have changed.
+    pub(crate) fn follow(&self, config: &Config) {
+        self.store.log().set_policy(sync_policy(config));
+        self.store.set_cache_bytes(config.size(config::CACHE_SIZE));
+    }
 }
 
 impl Loading {
@@ -155,13 +163,21 @@ fn open(server: &Server) -> Result<Arc<Store>, Fault> {
 
 /// How the store is to be opened.
 pub(crate) fn options(config: &Config) -> StoreOptions {
-    let segment_bytes = config.int(config::SEGMENT_SIZE);
     StoreOptions {
         log: LogOptions {
-            segment_bytes: u64::try_from(segment_bytes).unwrap_or_default(),
+            segment_bytes: config.size(config::SEGMENT_SIZE),
             policy: sync_policy(config),
             ..LogOptions::default()
         },
+    }
+}
+
+/// What `appendfsync` says.
+fn sync_policy(config: &Config) -> SyncPolicy {
+    match config.choice(config::APPENDFSYNC) {
+        "everysec" => SyncPolicy::EverySec,
+        "no" => SyncPolicy::No,
+        _ => SyncPolicy::Always,
     }
 }
 

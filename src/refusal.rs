@@ -52,6 +52,8 @@ pub(crate) enum Refusal {
     SameObject,
     Syntax,
     UnblockedByClient,
+    /// Settled entries cannot be read.
+    Unreadable,
     /// A container's known subcommand with words it does not take.
     UnknownSubcommandOrArity {
         subcommand: Box<str>,
@@ -155,6 +157,9 @@ impl fmt::Display for Refusal {
             Self::SameObject => "ERR source and destination objects are the same",
             Self::Syntax => "ERR syntax error",
             Self::UnblockedByClient => "UNBLOCKED client unblocked via CLIENT UNBLOCK",
+            Self::Unreadable => {
+                "ERR The entries cannot be read from disk; the server's log lines say why"
+            }
             Self::UnknownCommand { name, args } => {
                 return write!(
                     f,

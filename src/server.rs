@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 
-use headwater_store::{OpenError, Store, SyncPolicy};
+use headwater_store::{OpenError, Store};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
@@ -249,8 +249,8 @@ async fn serve(server: &Arc<Server>, listeners: Vec<Listener>) -> Result<Reason,
         store = loading::load(server) => store?,
     };
     let opened = server.loading.finish(store);
-    // CONFIG SET may have come when there was nobody to be told.
-    opened.store.log().set_policy(sync_policy(&server.config));
+    // Not all is said when a store is opened, and CONFIG SET may have come meanwhile.
+    opened.follow(&server.config);
     tokio::spawn(expiry::run(Arc::clone(server)));
     tokio::spawn(relay(Arc::clone(server)));
     tokio::spawn(watch_log(Arc::clone(server)));
@@ -295,15 +295,6 @@ async fn watch_log(server: Arc<Server>) {
     server
         .shutdown
         .request(Reason::LogFailed(cause.to_string()));
-}
-
-/// What `appendfsync` says.
-pub(crate) fn sync_policy(config: &Config) -> SyncPolicy {
-    match config.choice(config::APPENDFSYNC) {
-        "everysec" => SyncPolicy::EverySec,
-        "no" => SyncPolicy::No,
-        _ => SyncPolicy::Always,
-    }
 }
 
 fn workers(config: &Config) -> usize {

@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use foldhash::{HashMap, HashSet};
 use headwater_resp::{Protocol, Writer};
-use headwater_store::{KeyEvent, Lsn};
+use headwater_store::{Cold, KeyEvent, Loaded, Lsn};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
@@ -61,10 +61,17 @@ pub(crate) struct Ticket {
 }
 
 enum State {
-    Waiting(Again, AtLast),
+    Waiting(Waiting),
     Answered(Answer),
     /// The answer is taken, or the client is gone.
     Left,
+}
+
+struct Waiting {
+    again: Again,
+    at_last: AtLast,
+    /// What the command lacked when it ran last.
+    cold: Option<Cold>,
 }
 
 /// The reply to a client that waited.
@@ -90,13 +97,23 @@ impl Ticket {
         }
     }
 
-    /// Returns when the ticket has an answer.
+    /// Returns when the ticket has an answer, or with the blocks that its command lacks: whoever
+    /// waits here loads them, and [looks](Waiters::look) with them.
     ///
     /// # Cancel safety
     ///
     /// Dropping the future loses nothing; the answer stays with the ticket.
-    pub(crate) async fn called(&self) {
-        self.called.notified().await;
+    pub(crate) async fn called(&self) -> Option<Cold> {
+        loop {
+            self.called.notified().await;
+            let State::Waiting(waiting) = &mut *self.state.lock() else {
+                return None;
+            };
+            // A call may be for what has been taken before.
+            if let Some(cold) = waiting.cold.take() {
+                return Some(cold);
+            }
+        }
     }
 
     /// Takes the answer, if there is one.
@@ -123,9 +140,22 @@ impl Ticket {
 
     /// Answers in place of the keys. Says whether the ticket was still waiting.
     pub(crate) fn unblock(&self, how: Unblock) -> bool {
+        self.end(match how {
+            Unblock::Timeout => None,
+            Unblock::Error => Some(Refusal::UnblockedByClient),
+        })
+    }
+
+    /// Answers that the command cannot have what it found.
+    pub(crate) fn refuse(&self, refusal: Refusal) {
+        self.end(Some(refusal));
+    }
+
+    /// Answers, if nobody has: with a refusal, or as the command does when the time is up.
+    fn end(&self, refusal: Option<Refusal>) -> bool {
         let mut state = self.state.lock();
         let at_last = match std::mem::replace(&mut *state, State::Left) {
-            State::Waiting(_, at_last) => at_last,
+            State::Waiting(waiting) => waiting.at_last,
             other => {
                 *state = other;
                 return false;
@@ -133,16 +163,10 @@ impl Ticket {
         };
         let mut reply = Vec::new();
         let mut out = Writer::new(&mut reply, self.protocol);
-        let refusal = match how {
-            Unblock::Timeout => {
-                at_last(&mut out);
-                None
-            }
-            Unblock::Error => {
-                out.error(Refusal::UnblockedByClient);
-                Some(Refusal::UnblockedByClient)
-            }
-        };
+        match &refusal {
+            None => at_last(&mut out),
+            Some(refusal) => out.error(refusal),
+        }
         *state = State::Answered(Answer {
             reply,
             depends_on: Lsn::ZERO,
@@ -152,18 +176,16 @@ impl Ticket {
         true
     }
 
-    /// Runs the waiting command again. Says whether the ticket has done with waiting.
-    fn run(&self, server: &Server, now: u64) -> bool {
+    /// Runs the waiting command again, with what was loaded for it. Says whether the ticket has
+    /// done with waiting. One that lacks blocks has not: its connection is called to load them.
+    fn run(&self, server: &Server, loaded: &Loaded, now: u64) -> bool {
         let mut reply = Vec::new();
-        let (mut alone, mut waits) = (false, false);
+        let mut alone = false;
         let (mut state, result, depends_on) = loop {
-            let access = Door::of(server, alone);
-            if waits {
-                access.wait_for_disk();
-            }
+            let access = Door::of(server, alone, loaded);
             // Behind the world: CLIENT UNBLOCK comes with the world in its hands.
             let mut state = self.state.lock();
-            let State::Waiting(again, _) = &mut *state else {
+            let State::Waiting(waiting) = &mut *state else {
                 return true;
             };
             let out = Writer::new(&mut reply, self.protocol);
@@ -175,19 +197,25 @@ impl Ticket {
                 db: self.db,
                 lookups: Lookups::default(),
             };
-            let result = again(&mut data);
+            let result = (waiting.again)(&mut data);
             let depends_on = data.access.take_depends_on();
             drop(data);
-            match result {
-                Err(Halt::Alone) => alone = true,
-                Err(Halt::Cold(_)) => waits = true,
-                result => break (state, result, depends_on),
+            if !matches!(result, Err(Halt::Alone)) {
+                break (state, result, depends_on);
             }
             reply.clear();
+            alone = true;
         };
         let refusal = match result {
             Ok(Served::NotYet) => return false,
             Ok(Served::Yes) => None,
+            Err(Halt::Cold(cold)) => {
+                if let State::Waiting(waiting) = &mut *state {
+                    waiting.cold = Some(cold);
+                }
+                self.called.notify_one();
+                return false;
+            }
             Err(halt) => {
                 let refusal = refused(halt);
                 reply.clear();
@@ -221,7 +249,11 @@ impl Waiters {
             group: park.group,
             in_line: AtomicBool::new(false),
             protocol,
-            state: Mutex::new(State::Waiting(park.again, park.at_last)),
+            state: Mutex::new(State::Waiting(Waiting {
+                again: park.again,
+                at_last: park.at_last,
+                cold: None,
+            })),
             called: Notify::new(),
         });
         if !ticket.keys.is_empty() {
@@ -229,15 +261,14 @@ impl Waiters {
             lines.enter(&ticket);
             server.store().watch_keys(true);
         }
-        if ticket.run(server, now) {
-            self.leave(server, &ticket);
-        }
+        self.look(server, &ticket, &Loaded::default(), now);
         ticket
     }
 
-    /// Looks again on behalf of a ticket that waits for something else than keys.
-    pub(crate) fn look(&self, server: &Server, ticket: &Arc<Ticket>, now: u64) {
-        if ticket.run(server, now) {
+    /// Looks again on behalf of a ticket, for which something was loaded or which waits for
+    /// something else than keys.
+    pub(crate) fn look(&self, server: &Server, ticket: &Arc<Ticket>, loaded: &Loaded, now: u64) {
+        if ticket.run(server, loaded, now) {
             self.leave(server, ticket);
         }
     }
@@ -275,7 +306,7 @@ impl Waiters {
                 if group.is_some_and(|group| nothing_for.contains(group)) {
                     continue;
                 }
-                if ticket.run(server, now) {
+                if ticket.run(server, &Loaded::default(), now) {
                     served.push(Arc::clone(ticket));
                 } else if let Some(group) = group {
                     nothing_for.insert(group);

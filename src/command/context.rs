@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::ops::{Deref, DerefMut};
 
 use headwater_resp::Writer;
-use headwater_store::{Access, Growth, KeyEvent, Lsn, NodeLimits, StreamMut};
+use headwater_store::{Access, Growth, KeyEvent, Loaded, Lsn, NodeLimits, StreamMut};
 
 use crate::command::Halt;
 use crate::config;
@@ -33,11 +33,16 @@ pub(crate) struct Data<'a> {
 pub(crate) struct Door<'a>(Option<Access<'a>>);
 
 impl<'a> Door<'a> {
-    /// Opens it, if the data are there: [alone](headwater_store::Store::alone) or to share.
-    pub(crate) fn of(server: &'a Server, alone: bool) -> Self {
-        let access = |opened: &'a Opened| match alone {
-            true => opened.store.alone(),
-            false => opened.store.shared(),
+    /// Opens it, if the data are there: [alone](headwater_store::Store::alone) or to share. Blocks
+    /// that were loaded for who comes in are in memory while it is open.
+    pub(crate) fn of(server: &'a Server, alone: bool, loaded: &Loaded) -> Self {
+        let access = |opened: &'a Opened| {
+            let access = match alone {
+                true => opened.store.alone(),
+                false => opened.store.shared(),
+            };
+            access.pin(loaded.clone());
+            access
         };
         Self(server.loading.opened().map(access))
     }

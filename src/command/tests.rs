@@ -9,6 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use headwater_resp::{Decoder, Limits, encode_request};
+use headwater_store::Loaded;
 use tokio::runtime::Runtime;
 
 use super::facts::NoKeys;
@@ -90,9 +91,9 @@ impl Bench {
             .decode(&request, &Limits::new(1 << 20))
             .unwrap()
             .unwrap();
-        let mut out = Vec::new();
-        let step =
-            Round::new(&self.server).execute(&mut session, decoder.request(&request), &mut out);
+        let (mut round, mut out) = (Round::new(&self.server), Vec::new());
+        let request = decoder.request(&request);
+        let step = round.execute(&mut session, request, Ok(Loaded::default()), &mut out);
         self.server.pause.end();
         assert!(!matches!(step, Step::Paused), "{words:?}");
         String::from_utf8_lossy(&out).into_owned()

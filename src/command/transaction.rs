@@ -3,6 +3,8 @@
 //! EXEC has the keyspace to itself and is one batch of the log: after a crash all of its changes
 //! are there, or none.
 
+use std::time::Duration;
+
 use headwater_resp::{OwnedRequest, Request};
 use headwater_store::Growth;
 
@@ -12,6 +14,7 @@ use crate::command::{
 };
 use crate::execute::{refused, run_in};
 use crate::refusal::Refusal;
+use crate::server::Server;
 use crate::session::{Session, Transaction, Watched};
 
 /// A command that waits for EXEC.
@@ -163,35 +166,76 @@ fn exec(cx: &mut Cx<'_>, _: &mut Args<'_>) -> Result<Outcome, Halt> {
         let bytes = transaction.bytes as u64;
         cx.access.begin_batch(transaction.growth(), bytes)?;
     }
-    // It cannot begin again.
-    if let Some(access) = cx.access.opened() {
-        access.wait_for_disk();
-    }
-    cx.in_exec = true;
-    cx.out.array(transaction.queued.len());
-    for queued in &transaction.queued {
-        let start = cx.out.len();
-        let began = clock::instant();
-        match run_in(cx, queued.command, queued.request.as_request()) {
-            Ok(Outcome::Done) => {}
-            // Inside a transaction nothing waits.
-            Ok(Outcome::Park(_)) => cx.out.null_array(),
-            Err(halt) => {
-                let refusal = refused(halt);
-                cx.out.truncate(start);
-                cx.out.error(&refusal);
-                cx.server.stats.failed(queued.command, &refusal);
-            }
+    let (db, protocol) = (cx.session.db, cx.session.protocol);
+    match run_all(cx, &transaction.queued) {
+        Ok(ran) => ran.into_iter().for_each(|ran| ran.count(cx.server)),
+        Err(halt) => {
+            // It comes again, and finds everything as it was.
+            cx.session.transaction = Some(transaction);
+            cx.session.watched = watched;
+            (cx.session.db, cx.session.protocol) = (db, protocol);
+            return Err(halt);
         }
-        cx.server.stats.ran(queued.command, 1, began.elapsed());
-        // SELECT and HELLO hold for the commands behind them.
-        cx.data.db = cx.session.db;
-        cx.data.out.set_protocol(cx.session.protocol);
     }
     if changes {
         cx.access.end_batch();
     }
     Ok(Outcome::Done)
+}
+
+/// A queued command that ran.
+struct Ran {
+    command: &'static Command,
+    took: Duration,
+    refusal: Option<Refusal>,
+}
+
+impl Ran {
+    fn count(self, server: &Server) {
+        if let Some(refusal) = &self.refusal {
+            server.stats.failed(self.command, refusal);
+        }
+        server.stats.ran(self.command, 1, self.took);
+    }
+}
+
+/// Runs the queued commands and writes their replies.
+///
+/// # Errors
+///
+/// Blocks are missing; nothing has been changed then.
+fn run_all(cx: &mut Cx<'_>, queued: &[Queued]) -> Result<Vec<Ran>, Halt> {
+    cx.in_exec = true;
+    cx.out.array(queued.len());
+    let mut all = Vec::with_capacity(queued.len());
+    for Queued { command, request } in queued {
+        let start = cx.out.len();
+        let began = clock::instant();
+        let refusal = match run_in(cx, command, request.as_request()) {
+            Ok(Outcome::Done) => None,
+            // Inside a transaction nothing waits.
+            Ok(Outcome::Park(_)) => {
+                cx.out.null_array();
+                None
+            }
+            Err(Halt::Cold(cold)) => return Err(Halt::Cold(cold)),
+            Err(halt) => {
+                let refusal = refused(halt);
+                cx.out.truncate(start);
+                cx.out.error(&refusal);
+                Some(refusal)
+            }
+        };
+        all.push(Ran {
+            command,
+            took: began.elapsed(),
+            refusal,
+        });
+        // SELECT and HELLO hold for the commands behind them.
+        cx.data.db = cx.session.db;
+        cx.data.out.set_protocol(cx.session.protocol);
+    }
+    Ok(all)
 }
 
 fn watch(cx: &mut Cx<'_>, args: &mut Args<'_>) -> Result<Outcome, Halt> {

@@ -34,6 +34,7 @@ const fn same(left: &[u8], right: &[u8]) -> bool {
 
 pub(crate) const APPENDFSYNC: Id = id("appendfsync");
 pub(crate) const BIND: Id = id("bind");
+pub(crate) const CACHE_SIZE: Id = id("cache-size");
 pub(crate) const CLIENT_OUTPUT_BUFFER_LIMIT: Id = id("client-output-buffer-limit");
 pub(crate) const CLIENT_QUERY_BUFFER_LIMIT: Id = id("client-query-buffer-limit");
 pub(crate) const DATABASES: Id = id("databases");

@@ -192,6 +192,8 @@ pub(crate) static DIRECTIVES: &[Directive] = &[
     accepted("bio-cpulist", Text, "", PROCESS).at_start().or("bio_cpulist"),
     accepted("busy-reply-threshold", Int { min: 0, max: MAX }, "5000",
         NO_SCRIPTS).or("lua-time-limit"),
+    here("cache-size", Memory { min: MB, max: MAX }, "64mb",
+        "the memory for settled entries that were read from disk"),
     here("client-output-buffer-limit", Form(OutputLimits::form),
         "normal 256mb 0 0 slave 256mb 64mb 60 pubsub 32mb 8mb 60",
         "for each class of clients, the bytes of unread replies that close the connection at \

@@ -9,7 +9,7 @@ use crate::command::{Access, Arg, Args, Body, Cx, Group, Halt, Outcome, Spec, Tr
 use crate::config::{self, Id, RewriteError, SetError};
 use crate::descriptors;
 use crate::refusal::Refusal;
-use crate::server::{Server, sync_policy};
+use crate::server::Server;
 
 const TRAITS: Traits = Traits::ADMIN
     .and(Traits::NO_SCRIPT)
@@ -122,17 +122,17 @@ fn refusal(error: &SetError) -> Refusal {
 
 /// Tells whoever does not read the directive itself.
 fn take_effect(server: &Server, id: Id) {
-    if id == config::APPENDFSYNC {
-        // The log that is not loaded yet is told when it is.
-        if let Some(opened) = server.loading.opened() {
-            opened.store.log().set_policy(sync_policy(&server.config));
+    match id {
+        config::APPENDFSYNC | config::CACHE_SIZE => {
+            // A store that is not loaded yet is told when it is.
+            if let Some(opened) = server.loading.opened() {
+                opened.follow(&server.config);
+            }
         }
-    } else if id == config::DISK_FULL || id == config::DISK_LOW {
-        server.space.look_again();
-    } else if id == config::LOGLEVEL {
-        server.logging.set(&server.config);
-    } else if id == config::MAXCLIENTS {
-        descriptors::provide(&server.config);
+        config::DISK_FULL | config::DISK_LOW => server.space.look_again(),
+        config::LOGLEVEL => server.logging.set(&server.config),
+        config::MAXCLIENTS => descriptors::provide(&server.config),
+        _ => {}
     }
 }
 
