@@ -90,9 +90,18 @@ pub(super) fn sync_time(dir: &Path) -> io::Result<Duration> {
 ///
 /// [`Fault::Setting`] for who may not do that; what the file system returns.
 pub(super) fn drop_caches(dir: &Path) -> Result<(), Fault> {
-    syncfs(File::open(dir)?)?;
+    sync(dir)?;
     let all = fs::write("/proc/sys/vm/drop_caches", "3");
     all.map_err(|error| Fault::Setting(format!("emptying the page cache wants root: {error}")))
+}
+
+/// Writes all that is waiting for the file system of `dir`.
+///
+/// # Errors
+///
+/// What the file system returns.
+pub(super) fn sync(dir: &Path) -> io::Result<()> {
+    Ok(syncfs(File::open(dir)?)?)
 }
 
 /// Bytes that are free for files in `dir`.

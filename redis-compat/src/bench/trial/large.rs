@@ -8,9 +8,12 @@
 //!
 //! Before each start the page cache of the machine is emptied, so that what is read then comes
 //! from the disk; how much does, the kernel counts. Hot are the newest entries, consumed when they
-//! have just been added. Both consumptions are XREADGROUP COUNT 100 with the XACK of what it
-//! brought, by the same consumers. Entries carry values that tell which they are
-//! ([`crate::bench::values`]): every one that is read is compared.
+//! have just been added. Both begin when the server has come to rest, that is, writes nothing more,
+//! and all that was written is on the disk. Both are XREADGROUP COUNT 100 with the XACK of what it
+//! brought, by the same consumers.
+//!
+//! Entries carry values that tell which they are ([`crate::bench::values`]): every one that is read
+//! is compared.
 
 use super::{Measure, Party, want_space};
 use crate::{
@@ -30,12 +33,16 @@ use crate::{
     },
     chance::Chance,
 };
-use std::{ops::Range, path::Path, time::Duration};
+use std::{ops::Range, path::Path, thread, time::Duration};
 
 /// Entries that are read at a time, by XRANGE and by XREADGROUP.
 const COUNT: u64 = 100;
 /// Ranges that are read at places drawn by chance.
 const READS: usize = 200;
+/// Who writes nothing for so long is at rest.
+const REST: Duration = Duration::from_secs(2);
+/// How long a server may go on writing when nobody asks for anything.
+const RESTS_WITHIN: Duration = Duration::from_secs(600);
 /// How long a consumption may take.
 const CONSUMED_WITHIN: Duration = Duration::from_secs(4 * 3600);
 /// Bytes that are read to tell how fast the disk is.
@@ -123,10 +130,10 @@ impl Measure for Large {
 
     fn legend(&self) -> &'static str {
         "A restart lasts from the start of the process until XLEN tells all entries, with the page \
-         cache emptied before.\nA first range of 100 entries is the first that is read there \
-         after a cold start. Consumed: XREADGROUP COUNT 100\nand XACK; hot are the newest entries, \
-         just added; cold is everything, after a cold start. Read from the disk is\nwhat the \
-         kernel had to fetch for the process meanwhile. Every entry came once, with its own value."
+         cache emptied before.\nA first range of 100 entries is the first that is read there, with \
+         the page cache emptied again. Consumed is\nwith XREADGROUP COUNT 100 and XACK; hot are \
+         the newest entries, just added; cold is everything, from the disk,\nand how much came \
+         from there the kernel has counted. Every entry came once, with its own value."
     }
 }
 
@@ -174,6 +181,10 @@ impl Course<'_> {
         self.facts.bytes("anonymous memory, full", full);
         self.facts.bytes("disk, full", disk_bytes(self.dir)?);
 
+        self.rest(&server)?;
+        let resting = server.process().memory()?.anonymous;
+        self.facts.bytes("anonymous memory, at rest", resting);
+        self.facts.bytes("disk, at rest", disk_bytes(self.dir)?);
         let sample = self.consume(&server, hot..entries)?;
         self.facts.rate("consumed hot", sample.entries, sample.wall);
         client.call(&[b"XGROUP", b"DESTROY", KEY, GROUP])?;
@@ -188,6 +199,9 @@ impl Course<'_> {
             .throughput("the disk, reading files", bytes, time);
         let (server, after_kill) = self.start_cold()?;
         self.facts.time("restart after kill -9", after_kill);
+        self.rest(&server)?;
+        // Of what the start has read, too.
+        machine::drop_caches(self.dir)?;
         let watch = Watch::begin(&server, self.dir)?;
         let mut client = server.client()?;
         let last = self.entries - COUNT;
@@ -219,7 +233,7 @@ impl Course<'_> {
     fn consume_cold(&mut self) -> Result<f64, Fault> {
         let (server, after_stop) = self.start_cold()?;
         self.facts.time("restart after a stop", after_stop);
-        // Of what the start has read, too.
+        self.rest(&server)?;
         machine::drop_caches(self.dir)?;
         let watch = Watch::begin(&server, self.dir)?;
         let before = server.process().storage()?.read;
@@ -251,6 +265,23 @@ impl Course<'_> {
             Ok((server, taken))
         } else {
             Err(Fault::Wrong("every entry to be there after a restart"))
+        }
+    }
+
+    /// Waits until the server writes nothing more, and for the disk.
+    fn rest(&self, server: &Server) -> Result<(), Fault> {
+        let began = clock::now();
+        let mut written = server.process().storage()?.written;
+        loop {
+            thread::sleep(REST);
+            let before = written;
+            written = server.process().storage()?.written;
+            if written == before {
+                return Ok(machine::sync(self.dir)?);
+            }
+            if clock::elapsed(began) > RESTS_WITHIN {
+                return Err(Fault::Wrong("a server that comes to rest"));
+            }
         }
     }
 
