@@ -157,7 +157,7 @@ fn open(server: &Server) -> Result<Arc<Store>, Fault> {
     let dir = config.text(config::DIR);
     let store = Store::open(Arc::new(RealDisk), Path::new(&dir), options);
     let store = store.map_err(Fault::Open)?;
-    store.log().start().map_err(Fault::Runtime)?;
+    store.start().map_err(Fault::Runtime)?;
     Ok(store)
 }
 
@@ -169,6 +169,7 @@ pub(crate) fn options(config: &Config) -> StoreOptions {
             policy: sync_policy(config),
             ..LogOptions::default()
         },
+        ..StoreOptions::default()
     }
 }
 

@@ -14,9 +14,10 @@
 //!             the crc covers the number of the file, the position of the section, and all behind
 //!             the crc itself: a section is valid in its place and nowhere else
 //!
-//!  BEGIN      from, order (256 bytes: which database is which)
+//!  BEGIN      from, order (256 bytes: which database is which),
+//!             next_file, files, for each data file: number, length
 //!  STREAMS    for each stream: number, place, key, expires_at, changed, length, image
-//!  END        until, next, keep, streams, next_file, files, for each file: number, length
+//!  END        until, next, keep, streams
 //! ```
 //!
 //! Integers inside of bodies are as in [records](crate::record); so are keys and optional numbers.
@@ -67,6 +68,10 @@ pub(crate) struct Beginning {
     pub(crate) from: Lsn,
     /// Which database is which.
     pub(crate) order: [u8; 256],
+    /// No data file with this number or a greater one is named.
+    pub(crate) next_file: u64,
+    /// The data files that images may name, with their lengths in bytes.
+    pub(crate) files: Vec<DataFileItem>,
 }
 
 /// One stream.
@@ -95,10 +100,6 @@ pub(crate) struct Ending {
     pub(crate) keep: Lsn,
     /// How many streams there are.
     pub(crate) streams: u64,
-    /// No data file with this number or a greater one is named.
-    pub(crate) next_file: u64,
-    /// The data files that images name, with their lengths in bytes.
-    pub(crate) files: Vec<DataFileItem>,
 }
 
 /// A data file that a checkpoint needs.
@@ -195,10 +196,7 @@ impl Writer {
 }
 
 /// What is done with the parts of a checkpoint that is read.
-pub(crate) trait Load: Sized {
-    /// Begins anew.
-    fn begin(beginning: &Beginning) -> Self;
-
+pub(crate) trait Load {
     /// Takes one stream.
     ///
     /// # Errors
@@ -224,16 +222,20 @@ pub(crate) struct Loaded<L> {
 }
 
 /// Reads the newest checkpoint in a directory, or the one before if that is damaged; `None` when
-/// there is none.
+/// there is none. Each is read into what `begin` makes of its beginning.
 ///
 /// # Errors
 ///
 /// [`OpenError::Checkpoint`] when there are checkpoints and none is whole; [`OpenError::Disk`].
-pub(crate) fn load<L: Load>(disk: &dyn Disk, dir: &Path) -> Result<Option<Loaded<L>>, OpenError> {
+pub(crate) fn load<L: Load>(
+    disk: &dyn Disk,
+    dir: &Path,
+    begin: impl Fn(&Beginning) -> Result<L, OpenError>,
+) -> Result<Option<Loaded<L>>, OpenError> {
     let mut numbers = numbers(&disk.list(dir)?);
     let mut damaged = None;
     while let Some(number) = numbers.pop() {
-        match read(disk, dir, number) {
+        match read(disk, dir, number, &begin) {
             Ok(loaded) => {
                 if let Some(damaged) = damaged {
                     tracing::warn!(%damaged, "took the checkpoint before");
@@ -258,6 +260,7 @@ pub(crate) fn read<L: Load>(
     disk: &dyn Disk,
     dir: &Path,
     number: u64,
+    begin: impl Fn(&Beginning) -> Result<L, OpenError>,
 ) -> Result<Loaded<L>, OpenError> {
     let path = path(dir, number);
     let file = disk.open(&path)?;
@@ -266,11 +269,18 @@ pub(crate) fn read<L: Load>(
     let mut ending = None;
     let mut content = None;
     let mut read = |pos, into: &mut [u8]| file.read_at(pos, into);
+    let mut refused = None;
     let scanned = scan(number, len, &mut read, &mut |kind, body| {
         match (kind, &mut content) {
             (Kind::Begin, _) => {
                 let found = Beginning::decode(body)?;
-                content = Some(L::begin(&found));
+                match begin(&found) {
+                    Ok(begun) => content = Some(begun),
+                    Err(error) => {
+                        refused = Some(error);
+                        return Err(REFUSED);
+                    }
+                }
                 beginning = Some(found);
             }
             (Kind::Streams, Some(content)) => {
@@ -288,6 +298,9 @@ pub(crate) fn read<L: Load>(
         }
         Ok(())
     });
+    if let Some(refused) = refused {
+        return Err(refused);
+    }
     scanned.map_err(|unusable| unusable.of(&path))?;
     let whole = "a scan that succeeds has seen every section";
     Ok(Loaded {
@@ -455,11 +468,17 @@ impl Beginning {
     fn encode(&self, out: &mut Vec<u8>) {
         put_integer(out, self.from.get());
         out.extend_from_slice(&self.order);
+        put_integer(out, self.next_file);
+        put_integer(out, self.files.len() as u64);
+        for file in &self.files {
+            put_integer(out, file.number);
+            put_integer(out, file.len);
+        }
     }
 
     fn decode(mut input: &[u8]) -> Result<Self, Malformed> {
         let from = integer(&mut input).map(Lsn::new)?;
-        let order: [u8; 256] = input.try_into().ok().ok_or(NO_ORDER)?;
+        let (&order, rest) = input.split_first_chunk::<256>().ok_or(NO_ORDER)?;
         let mut known = [false; 256];
         for place in order {
             known[usize::from(place)] = true;
@@ -467,7 +486,18 @@ impl Beginning {
         if known.contains(&false) {
             return Err(NO_ORDER);
         }
-        Ok(Self { from, order })
+        let input = &mut &*rest;
+        let mut beginning = Self {
+            from,
+            order,
+            next_file: integer(input)?,
+            files: Vec::new(),
+        };
+        for _ in 0..integer(input)? {
+            let (number, len) = (integer(input)?, integer(input)?);
+            beginning.files.push(DataFileItem { number, len });
+        }
+        whole(input, beginning)
     }
 }
 
@@ -499,38 +529,34 @@ impl Ending {
         put_integer(out, self.next.get());
         put_integer(out, self.keep.get());
         put_integer(out, self.streams);
-        put_integer(out, self.next_file);
-        put_integer(out, self.files.len() as u64);
-        for file in &self.files {
-            put_integer(out, file.number);
-            put_integer(out, file.len);
-        }
     }
 
     fn decode(mut input: &[u8]) -> Result<Self, Malformed> {
         let input = &mut input;
-        let mut ending = Self {
+        let ending = Self {
             until: integer(input).map(Lsn::new)?,
             next: integer(input).map(StreamNo::new)?,
             keep: integer(input).map(Lsn::new)?,
             streams: integer(input)?,
-            next_file: integer(input)?,
-            files: Vec::new(),
         };
-        for _ in 0..integer(input)? {
-            let (number, len) = (integer(input)?, integer(input)?);
-            ending.files.push(DataFileItem { number, len });
-        }
-        if input.is_empty() {
-            Ok(ending)
-        } else {
-            Err(Malformed {
-                what: "bytes behind the end of a section",
-            })
-        }
+        whole(input, ending)
     }
 }
 
+/// What was decoded from a body of which `rest` is left.
+fn whole<T>(rest: &[u8], decoded: T) -> Result<T, Malformed> {
+    if rest.is_empty() {
+        Ok(decoded)
+    } else {
+        Err(Malformed {
+            what: "bytes behind the end of a section",
+        })
+    }
+}
+
+const REFUSED: Malformed = Malformed {
+    what: "a beginning that its reader refuses",
+};
 const NO_ORDER: Malformed = Malformed {
     what: "an order of databases that is none",
 };
@@ -547,11 +573,16 @@ mod tests {
     #[derive(Clone, PartialEq, Eq, Debug)]
     struct Story(Vec<String>);
 
-    impl Load for Story {
-        fn begin(beginning: &Beginning) -> Self {
-            Self(vec![format!("{:?} {}", beginning.from, beginning.order[1])])
+    impl Story {
+        fn begin(beginning: &Beginning) -> Result<Self, OpenError> {
+            Ok(Self(vec![format!(
+                "{:?} {}",
+                beginning.from, beginning.order[1]
+            )]))
         }
+    }
 
+    impl Load for Story {
         fn stream(&mut self, item: &StreamItem<'_>) -> Result<(), Malformed> {
             self.0.push(format!("{item:?}"));
             Ok(())
@@ -568,8 +599,15 @@ mod tests {
     fn beginning() -> Beginning {
         let mut order = std::array::from_fn(|place| u8::try_from(place).unwrap());
         order.swap(1, 2);
-        let from = Lsn::new(0x0102);
-        Beginning { from, order }
+        Beginning {
+            from: Lsn::new(0x0102),
+            order,
+            next_file: 7,
+            files: vec![DataFileItem {
+                number: 6,
+                len: 4096,
+            }],
+        }
     }
 
     fn ending() -> Ending {
@@ -578,11 +616,6 @@ mod tests {
             next: StreamNo::new(9),
             keep: Lsn::new(0x01),
             streams: 2,
-            next_file: 7,
-            files: vec![DataFileItem {
-                number: 6,
-                len: 4096,
-            }],
         }
     }
 
@@ -612,7 +645,7 @@ mod tests {
     }
 
     fn load(disk: &SimDisk) -> Result<Option<Loaded<Story>>, OpenError> {
-        super::load(disk, Path::new(DIR))
+        super::load(disk, Path::new(DIR), Story::begin)
     }
 
     #[test]
@@ -629,7 +662,7 @@ mod tests {
             item(2, b"mails", &[7; 300 << 10]),
             item(3, b"", b""),
         ];
-        let mut story = Story::begin(&beginning());
+        let mut story = Story::begin(&beginning()).unwrap();
         for item in &items {
             story.stream(item).unwrap();
         }
@@ -650,9 +683,9 @@ mod tests {
         bytes.drain(42..298);
         let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
         let golden = "4845414457434b50 648490a8 01000000 0500000000000000 \
-                      27ecf9fc 01000000 0201000000000000 8202 \
-                      97f769e5 02000000 0c00000000000000 02 03 016b 014d 8304 03696d67 \
-                      a98840f1 03000000 0a00000000000000 8406 09 01 02 07 01 068020";
+                      57417fb0 01000000 0701000000000000 8202 07 01 068020 \
+                      17e83965 02000000 0c00000000000000 02 03 016b 014d 8304 03696d67 \
+                      73f8d663 03000000 0500000000000000 8406 09 01 02";
         assert_eq!(hex, golden.replace(' ', ""));
     }
 

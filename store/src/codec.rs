@@ -81,6 +81,28 @@ pub(crate) fn id(input: &mut &[u8]) -> Result<StreamId, Malformed> {
     Ok(StreamId::new(integer(input)?, integer(input)?))
 }
 
+/// Appends `to` as seen from `from`, which must not be greater.
+pub(crate) fn put_distance(out: &mut Vec<u8>, from: StreamId, to: StreamId) {
+    assert!(from <= to, "{to} is not below {from}");
+    let base = if to.ms == from.ms { from.seq } else { 0 };
+    put_integer(out, to.ms - from.ms);
+    put_integer(out, to.seq - base);
+}
+
+/// An ID as seen from `from`.
+pub(crate) fn distance(input: &mut &[u8], from: StreamId) -> Result<StreamId, Malformed> {
+    const TOO_FAR: Malformed = Malformed {
+        what: "an ID beyond the last possible one",
+    };
+    let ms = integer(input)?;
+    let seq = integer(input)?;
+    let base = if ms == 0 { from.seq } else { 0 };
+    Ok(StreamId::new(
+        from.ms.checked_add(ms).ok_or(TOO_FAR)?,
+        base.checked_add(seq).ok_or(TOO_FAR)?,
+    ))
+}
+
 pub(crate) fn put_flag(out: &mut Vec<u8>, flag: bool) {
     out.push(u8::from(flag));
 }

@@ -29,10 +29,6 @@ pub(crate) enum Bug {
     TruncateOnCorruption,
     PendingNotLogged,
     IdsReused,
-    #[cfg_attr(
-        not(feature = "sabotage"),
-        expect(dead_code, reason = "checkpoints are not taken yet")
-    )]
     CheckpointBeforeDurable,
 }
 

@@ -19,24 +19,23 @@
 //! * Two states that have applied the same records are equal (`State::dump`).
 
 mod check;
-#[allow(dead_code, reason = "upkeep, which settles, comes next")]
 mod entries;
 mod group;
 mod impossible;
 mod lag;
 mod listpack;
 mod pending;
+mod restore;
 mod stream;
 mod trim;
 
 pub(crate) use check::Objection;
-pub(crate) use entries::PlaceIn;
-#[expect(unused_imports, reason = "upkeep, which settles, comes next")]
-pub(crate) use entries::{Draft, DraftNode, Part};
+pub(crate) use entries::{Draft, PlaceIn};
 pub use entries::{Entry, NodePlace, Order, Place};
 pub use group::{Consumer, Group};
 pub use listpack::NodeLimits;
 pub use pending::{ConsumerNo, Pending, PendingEntry};
+pub(crate) use restore::Restore;
 pub use stream::{IdRule, NextIdError, Stream};
 pub use trim::{Trim, TrimBy, TrimPoint};
 
@@ -226,6 +225,33 @@ impl State {
             .map(|(&number, key)| (number, key, &*database.cells[key]))
     }
 
+    /// At most `count` streams from a number on, of all databases, in the order of their numbers;
+    /// each with the place of its database, whatever clients call that.
+    pub(crate) fn all_from(&self, number: StreamNo, count: usize) -> Vec<(u8, &Arc<[u8]>, &Cell)> {
+        let mut found = Vec::new();
+        for (place, database) in (0..=u8::MAX).zip(&self.databases) {
+            let numbers = database.numbers.range(number..).take(count);
+            found.extend(numbers.map(|(&number, key)| (number, place, key)));
+        }
+        found.sort_unstable_by_key(|&(number, ..)| number);
+        found.truncate(count);
+        let cell = |place: u8, key: &Arc<[u8]>| &*self.databases[usize::from(place)].cells[key];
+        { found.into_iter() }
+            .map(|(_, place, key)| (place, key, cell(place, key)))
+            .collect()
+    }
+
+    /// Which database is which, for those who know them by place.
+    pub(crate) fn order(&self) -> [u8; 256] {
+        self.order
+    }
+
+    /// The stream of a number.
+    pub(crate) fn by_number(&self, number: StreamNo) -> Option<&Cell> {
+        let home = self.homes.get(&number)?;
+        Some(&*self.databases[usize::from(home.place)].cells[&home.key])
+    }
+
     /// The stream that expires first, and when.
     pub(crate) fn first_expiring(&self) -> Option<(u64, StreamNo)> {
         self.expiring.first().copied()
@@ -341,12 +367,16 @@ impl State {
         self.place(at, end, db, key, Cell::new(stream, expires_at));
     }
 
+    /// Puts a stream under a free key of the database that clients know as `db`.
     fn place(&mut self, at: Lsn, end: Lsn, db: u8, key: &[u8], mut cell: Box<Cell>) {
-        let stream = cell.stream.get_mut();
-        stream.note_changed(end);
-        let (number, expires_at) = (stream.number(), cell.expires_at);
+        cell.stream.get_mut().note_changed(end);
+        self.place_in(at, self.order[usize::from(db)], key, cell);
+    }
+
+    /// Puts a stream under a free key of the database at `place`.
+    fn place_in(&mut self, at: Lsn, place: u8, key: &[u8], cell: Box<Cell>) {
+        let (number, expires_at) = (cell.number, cell.expires_at);
         let key: Arc<[u8]> = key.into();
-        let place = self.order[usize::from(db)];
         let database = &mut self.databases[usize::from(place)];
         let before = database.cells.insert(Arc::clone(&key), cell);
         possible(before.is_none(), at, "a key is given that is not free");

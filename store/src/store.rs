@@ -22,41 +22,59 @@
 //! * Opening a log twice gives equal states ([`Store::dump`]).
 
 mod access;
+mod capture;
 mod event;
+mod open;
+mod plan;
+mod settle;
+mod upkeep;
 
 pub use access::{Access, StreamMut};
 pub use event::{EventKind, KeyEvent};
+pub use upkeep::{Budgets, CheckpointStats, Round, UpkeepError, UpkeepStats};
 
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::RwLock;
 
-use crate::data::{Cold, Data, Loaded, Missing, Patience, Reader};
+use crate::data::{Cold, Data, DataStats, Loaded, Missing, Patience, Reader};
 use crate::disk::{DirLock, Disk};
-use crate::error::{DataError, Malformed, OpenError};
+use crate::error::{DataError, Poisoned};
 use crate::log::{Log, LogOptions};
-use crate::lsn::Lsn;
-use crate::record::Record;
-use crate::sabotage;
 use crate::state::State;
-
-/// Bytes of memory for settled entries, unless somebody [says so](Store::set_cache_bytes).
-const CACHE_BYTES: u64 = 64 << 20;
+use upkeep::Upkeep;
 
 /// How a store is to be opened.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct StoreOptions {
-    /// Of its log.
+    /// Of its log; a checkpoint says what of it is needed.
     pub log: LogOptions,
+    /// What may pile up.
+    pub budgets: Budgets,
+    /// Bytes of memory for settled entries that were read.
+    pub cache_bytes: u64,
+}
+
+impl Default for StoreOptions {
+    fn default() -> Self {
+        Self {
+            log: LogOptions::default(),
+            budgets: Budgets::default(),
+            cache_bytes: 64 << 20,
+        }
+    }
 }
 
 /// Streams, durable.
 pub struct Store {
+    disk: Arc<dyn Disk>,
+    dir: PathBuf,
     log: Arc<Log>,
     world: RwLock<State>,
     data: Arc<Data>,
+    upkeep: Upkeep,
     /// Whether someone wants to know about keys.
     watching: AtomicBool,
     /// Given up last.
@@ -64,58 +82,6 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens the store in a directory, or creates it, and brings its state back from the log. No
-    /// other process can open it until the store is dropped.
-    ///
-    /// Starts no threads: see [`Log::start`].
-    ///
-    /// # Errors
-    ///
-    /// When another process has the directory, when the disk fails, or when the log is damaged or
-    /// holds records that this version does not know. Nothing is skipped.
-    ///
-    /// # Panics
-    ///
-    /// When the log holds a record that cannot have happened after those before it.
-    pub fn open(
-        disk: Arc<dyn Disk>,
-        dir: &Path,
-        options: StoreOptions,
-    ) -> Result<Arc<Self>, OpenError> {
-        disk.create_dir(dir)?;
-        let lock = disk.lock(dir)?;
-        let data = Data::open(Arc::clone(&disk), &dir.join("data"), CACHE_BYTES)?;
-        let mut state = State::new();
-        let reader = Reader::new(&data, Patience::Wait);
-        let mut unreadable = None;
-        let log = Log::open(
-            disk,
-            &dir.join("log"),
-            options.log,
-            &mut |at, records, body| {
-                replay(&mut state, &reader, at, records, body).map_err(|fault| match fault {
-                    ReplayError::Malformed(cause) => cause,
-                    ReplayError::Data(fault) => {
-                        unreadable = Some(fault);
-                        UNREADABLE
-                    }
-                })
-            },
-        );
-        if let Some(fault) = unreadable {
-            return Err(OpenError::Data(fault));
-        }
-        let log = log?;
-        drop(reader);
-        Ok(Arc::new(Self {
-            log,
-            world: RwLock::new(state),
-            data,
-            watching: AtomicBool::new(false),
-            _lock: lock,
-        }))
-    }
-
     /// The log: its marks, its threads, its closing.
     #[must_use]
     pub fn log(&self) -> &Arc<Log> {
@@ -169,6 +135,26 @@ impl Store {
         self.data.load(cold)
     }
 
+    /// Figures about settled entries.
+    #[must_use]
+    pub fn data_stats(&self) -> DataStats {
+        self.data.stats()
+    }
+
+    /// Ends the threads, makes everything durable, and makes the log bear witness of it.
+    ///
+    /// # Errors
+    ///
+    /// When the log is, or has just been, poisoned.
+    pub fn close(&self) -> Result<(), Poisoned> {
+        self.upkeep.stop();
+        self.log.close()
+    }
+
+    fn checkpoint_dir(&self) -> PathBuf {
+        self.dir.join("checkpoint")
+    }
+
     /// Limits the memory for settled entries that were read.
     pub fn set_cache_bytes(&self, bytes: u64) {
         self.data.set_cache_bytes(bytes);
@@ -177,56 +163,8 @@ impl Store {
 
 impl Drop for Store {
     fn drop(&mut self) {
+        self.upkeep.stop();
         // They write to the directory, which is somebody else's from now on.
         self.log.end_threads();
-    }
-}
-
-const UNREADABLE: Malformed = Malformed {
-    what: "a change of entries that cannot be read",
-};
-
-/// Why a frame cannot be applied.
-enum ReplayError {
-    Data(DataError),
-    Malformed(Malformed),
-}
-
-impl From<Malformed> for ReplayError {
-    fn from(cause: Malformed) -> Self {
-        Self::Malformed(cause)
-    }
-}
-
-impl From<DataError> for ReplayError {
-    fn from(fault: DataError) -> Self {
-        Self::Data(fault)
-    }
-}
-
-/// Applies the records of one frame, whose body begins at `at`.
-fn replay(
-    state: &mut State,
-    reader: &Reader<'_>,
-    at: Lsn,
-    records: u32,
-    body: &[u8],
-) -> Result<(), ReplayError> {
-    let mut rest = body;
-    let place = |rest: &[u8]| at.plus((body.len() - rest.len()) as u64);
-    for _ in 0..records {
-        let start = place(rest);
-        let record = Record::decode(&mut rest)?;
-        if sabotage::passes_over(&record) {
-            continue;
-        }
-        state.apply(start, place(rest), reader, &record)?;
-    }
-    if rest.is_empty() {
-        Ok(())
-    } else {
-        Err(ReplayError::Malformed(Malformed {
-            what: "bytes after the last record",
-        }))
     }
 }

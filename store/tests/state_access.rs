@@ -23,7 +23,10 @@ fn open(disk: &SimDisk) -> Arc<Store> {
     let store = Store::open(
         Arc::new(disk.clone()),
         Path::new("/store"),
-        StoreOptions { log },
+        StoreOptions {
+            log,
+            ..StoreOptions::default()
+        },
     );
     store.expect("the disk works")
 }

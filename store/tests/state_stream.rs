@@ -19,11 +19,14 @@ fn id(ms: u64) -> StreamId {
 /// Calls `f` with access to a new store with one empty stream.
 fn with_stream(f: impl FnOnce(&mut Access<'_>)) {
     let disk = Arc::new(SimDisk::new());
-    let log = LogOptions {
-        segment_bytes: 64 << 10,
-        ..LogOptions::default()
+    let options = StoreOptions {
+        log: LogOptions {
+            segment_bytes: 64 << 10,
+            ..LogOptions::default()
+        },
+        ..StoreOptions::default()
     };
-    let store = Store::open(disk, Path::new("/store"), StoreOptions { log });
+    let store = Store::open(disk, Path::new("/store"), options);
     let store = store.expect("the disk works");
     let mut access = store.alone();
     access.create(0, KEY, 0).expect("there is room");

@@ -38,7 +38,9 @@
 use std::ops::Range;
 
 use super::envelope::{self, Address, Kind};
-use crate::codec::{id, integer, name, put_id, put_integer, put_name, small};
+use crate::codec::{
+    distance, id, integer, name, put_distance, put_id, put_integer, put_name, small,
+};
 use crate::error::{Flaw, Malformed};
 use crate::id::StreamId;
 use crate::record::Fields;
@@ -426,34 +428,6 @@ fn entry<'a>(input: &mut &'a [u8], base: StreamId) -> Result<(StreamId, Fields<'
     let words = small(integer(input)?)?;
     let resp = name(input)?;
     Ok((id, Fields { words, resp }))
-}
-
-/// Appends `to` as seen from `from`, which must not be greater.
-pub(super) fn put_distance(out: &mut Vec<u8>, from: StreamId, to: StreamId) {
-    assert!(from <= to, "{to} is not below {from}");
-    put_integer(out, to.ms - from.ms);
-    put_integer(
-        out,
-        if to.ms == from.ms {
-            to.seq - from.seq
-        } else {
-            to.seq
-        },
-    );
-}
-
-/// An ID as seen from `from`.
-pub(super) fn distance(input: &mut &[u8], from: StreamId) -> Result<StreamId, Malformed> {
-    const TOO_FAR: Malformed = Malformed {
-        what: "an ID beyond the last possible one",
-    };
-    let ms = integer(input)?;
-    let seq = integer(input)?;
-    let base = if ms == 0 { from.seq } else { 0 };
-    Ok(StreamId::new(
-        from.ms.checked_add(ms).ok_or(TOO_FAR)?,
-        base.checked_add(seq).ok_or(TOO_FAR)?,
-    ))
 }
 
 #[cfg(test)]

@@ -12,10 +12,9 @@
 
 use std::sync::Arc;
 
-use super::block::{distance, put_distance};
 use super::envelope::{Address, HEADER};
 use super::file::DataFile;
-use crate::codec::{id, integer, put_id, put_integer, small};
+use crate::codec::{distance, id, integer, put_distance, put_id, put_integer, small};
 use crate::error::{DataError, Flaw, Malformed};
 use crate::id::{StreamId, StreamNo};
 

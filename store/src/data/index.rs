@@ -25,10 +25,10 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::block::{Block, BlockBuilder, Contents, distance, put_distance};
+use super::block::{Block, BlockBuilder, Contents};
 use super::envelope::{self, Address, Kind};
 use super::extent::ExtentRow;
-use crate::codec::{id, integer, put_id, put_integer, small};
+use crate::codec::{distance, id, integer, put_distance, put_id, put_integer, small};
 use crate::error::{Flaw, Malformed};
 use crate::id::StreamId;
 

@@ -20,6 +20,7 @@
 
 mod draft;
 mod edit;
+mod image;
 mod nodes;
 mod part;
 mod settled;
@@ -30,8 +31,9 @@ mod tests;
 
 use std::ops::Range;
 
-pub(crate) use self::draft::{Draft, DraftNode};
+pub(crate) use self::draft::Draft;
 use self::edit::Plan;
+pub(crate) use self::image::Files;
 pub(super) use self::nodes::{NodeView, Take};
 pub(crate) use self::part::Part;
 use self::settled::{Gather, Settled};
@@ -75,6 +77,11 @@ impl Place {
             "a log is shorter than 2^62 bytes"
         );
         Self(at.get())
+    }
+
+    /// A place in the log, unless no log has it.
+    fn try_in_log(at: Lsn) -> Option<Self> {
+        (at.get() < Self::IN_BLOCK).then_some(Self(at.get()))
     }
 
     fn in_block(pin: u32, offset: u32) -> Self {
@@ -191,11 +198,6 @@ impl Entries {
     /// The lowest place in the log that an entry needs; `None` when none needs the log.
     pub(super) fn lowest(&self) -> Option<Lsn> {
         self.tail.first().map(|entry| entry.at.lsn())
-    }
-
-    /// How many entries need the log.
-    pub(super) fn unsettled(&self) -> u64 {
-        self.tail.len()
     }
 
     /// Whether nothing can be missing of the entries from `from` on.

@@ -271,7 +271,6 @@ impl Group {
     }
 
     /// Appends the image.
-    #[cfg_attr(not(test), expect(dead_code, reason = "its user, upkeep, comes next"))]
     pub(crate) fn encode(&self, out: &mut Vec<u8>) {
         put_id(out, self.last_delivered);
         put_optional(out, self.entries_read);
@@ -292,7 +291,6 @@ impl Group {
     /// # Errors
     ///
     /// When the bytes are no image, or the image of a group that cannot be.
-    #[cfg_attr(not(test), expect(dead_code, reason = "its user, upkeep, comes next"))]
     pub(crate) fn decode(input: &mut &[u8]) -> Result<Self, Malformed> {
         let mut group = Self::new(id(input)?, optional(input)?);
         // No space is set aside: a wrong count runs into the end of the input.

@@ -4,6 +4,8 @@
 //! change a stream, for live commands and for replay alike. It fails only if the disk does: whoever
 //! decided a change has checked it, and has made sure that nothing is [missing](Missing) for it.
 
+mod image;
+
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 use std::iter;
@@ -615,33 +617,39 @@ impl Stream {
 }
 
 /// Settling and compaction, by drafts.
-#[allow(dead_code, reason = "upkeep, which settles, comes next")]
 impl Stream {
-    /// What is settled, oldest first.
-    pub(crate) fn parts(&self) -> impl Iterator<Item = &Part> {
-        self.entries.parts()
-    }
-
     /// The lowest place in the log that an entry needs; `None` when none needs the log.
     pub(crate) fn lowest(&self) -> Option<Lsn> {
         self.entries.lowest()
     }
 
-    /// How many entries need the log.
-    pub(crate) fn unsettled(&self) -> u64 {
-        self.entries.unsettled()
+    /// The data files that it has entries in, each with about how many bytes of them are live. A
+    /// file may come more than once.
+    pub(crate) fn live_in_files(&self) -> impl Iterator<Item = (u64, u64)> {
+        self.entries.parts().map(Part::live_in_file)
     }
 
     /// Takes about `max_entries` entries off the front of what is in the log below `below`, to be
-    /// settled. `None` when there are none. While it gives something, more may be left.
-    pub(crate) fn snapshot_front(&self, below: Lsn, max_entries: usize) -> Option<Draft> {
-        self.entries.snapshot_front(below, max_entries)
+    /// settled, or `behind` those that another draft took. `None` when there are none, or when that
+    /// draft must be installed first. While it gives something, more may be left.
+    pub(crate) fn snapshot_front(
+        &self,
+        below: Lsn,
+        max_entries: usize,
+        behind: Option<&Draft>,
+    ) -> Option<Draft> {
+        self.entries.snapshot_front(below, max_entries, behind)
     }
 
     /// Takes the entries of some extents that follow each other, of those that `wanted` wants, to
-    /// be settled anew. `None` when it wants none of this stream's.
-    pub(crate) fn snapshot_parts(&self, wanted: impl Fn(&Extent) -> bool) -> Option<Draft> {
-        self.entries.snapshot_parts(wanted)
+    /// be settled anew, or `behind` those that another draft took. `None` when it wants none of
+    /// this stream's, or when that draft must be installed first.
+    pub(crate) fn snapshot_parts(
+        &self,
+        wanted: impl Fn(&Extent) -> bool,
+        behind: Option<&Draft>,
+    ) -> Option<Draft> {
+        self.entries.snapshot_parts(wanted, behind)
     }
 
     /// Puts the extent that was made of a draft of this stream into the place of what the draft

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use headwater_store::disk::SimDisk;
 use headwater_store::log::LogOptions;
-use headwater_store::{Store, StoreOptions};
+use headwater_store::{Budgets, Store, StoreOptions};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -29,6 +29,11 @@ pub(crate) fn options() -> StoreOptions {
             reserve_bytes: 4 << 10,
             ..LogOptions::default()
         },
+        budgets: Budgets {
+            settle_after: 0,
+            checkpoint_after: 0,
+        },
+        cache_bytes: 64 << 10,
     }
 }
 
@@ -36,10 +41,16 @@ pub(crate) fn options() -> StoreOptions {
 enum Step {
     Perform(Operation),
     Reopen,
+    /// A round of upkeep that leaves so much of the log unsettled.
+    Round(u64),
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    prop_oneof![40 => operation().prop_map(Step::Perform), 1 => Just(Step::Reopen)]
+    prop_oneof![
+        40 => operation().prop_map(Step::Perform),
+        1 => Just(Step::Reopen),
+        2 => prop_oneof![Just(0), 0..10_000_u64].prop_map(Step::Round),
+    ]
 }
 
 proptest! {
@@ -63,6 +74,15 @@ proptest! {
                     let outcome = operation.perform(&store, now).unwrap();
                     let imagined = operation.imagine(&mut model, now, &outcome);
                     prop_assert_eq!(outcome, imagined, "{:?} at {}", operation, now);
+                }
+                Step::Round(settle_after) => {
+                    let before = store.dump().unwrap();
+                    store.set_budgets(Budgets {
+                        settle_after: *settle_after,
+                        checkpoint_after: 0,
+                    });
+                    store.round().unwrap();
+                    prop_assert_eq!(store.dump().unwrap(), before);
                 }
                 Step::Reopen => {
                     let before = store.dump().expect("the disk works");

@@ -64,6 +64,7 @@ impl Model {
     /// Everything that can be read from a store, and the lags.
     pub(crate) fn read(store: &Store) -> (Self, Vec<Option<i64>>) {
         let access = store.shared();
+        access.wait_for_disk();
         let mut model = Self::default();
         let mut lags = Vec::new();
         for db in DATABASES {
@@ -79,13 +80,13 @@ impl Model {
                 };
                 let range = |order| {
                     let all = stream.entries(StreamId::MIN, StreamId::MAX, order, usize::MAX);
-                    all.expect("nothing is settled").into_iter()
+                    all.expect("the disk is well").into_iter()
                 };
                 let (forward, backward) = (range(Order::Forward), range(Order::Backward));
                 assert!(forward.clone().rev().eq(backward));
-                let first = stream.first_entry().expect("nothing is settled");
+                let first = stream.first_entry().expect("the disk is well");
                 assert_eq!(first, forward.clone().next());
-                let last = stream.last_entry().expect("nothing is settled");
+                let last = stream.last_entry().expect("the disk is well");
                 assert_eq!(last, forward.clone().next_back());
                 assert_eq!(stream.len(), forward.len() as u64);
                 let entries: BTreeMap<_, _> =

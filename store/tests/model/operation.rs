@@ -145,6 +145,7 @@ impl Operation {
     /// Does it to the store.
     pub(crate) fn perform(&self, store: &Store, now: u64) -> Result<Outcome, CommitError> {
         let mut access = store.alone();
+        access.wait_for_disk();
         let outcome = self.perform_in(&mut access, now)?;
         assert!(access.take_depends_on() <= store.log().appended());
         Ok(outcome)

@@ -79,9 +79,9 @@ impl Draft {
         parts + self.entries.len() as u64
     }
 
-    /// The extents that will not be needed any more.
-    pub(crate) fn extents(&self) -> impl Iterator<Item = &Arc<Extent>> {
-        self.parts.iter().map(Part::extent)
+    /// How many of them are only in the log so far.
+    pub(crate) fn unsettled(&self) -> u64 {
+        self.entries.len() as u64
     }
 
     /// What is to be written, in order. Places of entries in the log are good while the stream is
@@ -160,16 +160,25 @@ impl Entries {
     /// Takes entries off the front of the tail that lie below a place in the log, or are in a node
     /// with one that does: about `max_entries`, and no more than an extent should have. `None` when
     /// there are none.
-    pub(in crate::state) fn snapshot_front(&self, below: Lsn, max_entries: usize) -> Option<Draft> {
-        let mut draft = Draft {
-            installed: self.installed,
-            parts: Vec::new(),
-            nodes: Vec::new(),
-            entries: Vec::new(),
+    ///
+    /// Goes on `behind` a draft that will have been installed by then, if there is one; `None` when
+    /// that must happen first.
+    pub(in crate::state) fn snapshot_front(
+        &self,
+        below: Lsn,
+        max_entries: usize,
+        behind: Option<&Draft>,
+    ) -> Option<Draft> {
+        let mut draft = self.begin_draft(behind);
+        let after = match behind.map(|draft| draft.nodes.last()) {
+            None => StreamId::MIN,
+            Some(Some(node)) if !node.stays => node.head.last,
+            Some(_) => return None,
         };
         let nodes = self.tail.nodes();
+        let begin = nodes.partition_point(|node| node.last() <= after);
         let mut bytes = 0;
-        for (at, node) in nodes.iter().enumerate() {
+        for (at, node) in nodes.iter().enumerate().skip(begin) {
             let is_last = at + 1 == nodes.len();
             let here = node.live_here() as usize;
             let Some(first) = node.entries().next() else {
@@ -202,7 +211,8 @@ impl Entries {
         if draft.entries.is_empty() {
             return None;
         }
-        let parts = self.settled.iter().flat_map(|settled| settled.parts.iter());
+        let parts = self.settled.iter().filter(|_| behind.is_none());
+        let parts = parts.flat_map(|settled| settled.parts.iter());
         for part in parts.rev() {
             let small = part.row().bytes < SMALL_BYTES
                 && u64::from(part.live()) < 2 * draft.len()
@@ -217,12 +227,22 @@ impl Entries {
 
     /// Takes the entries of some settled parts that follow each other: those whose extents `wanted`
     /// wants. `None` when it wants none.
+    ///
+    /// Goes on `behind` a draft that will have been installed by then, if there is one; `None` when
+    /// that must happen first.
     pub(in crate::state) fn snapshot_parts(
         &self,
         wanted: impl Fn(&Extent) -> bool,
+        behind: Option<&Draft>,
     ) -> Option<Draft> {
+        let after = match behind {
+            None => StreamId::MIN,
+            Some(draft) if draft.nodes.is_empty() => draft.parts.last()?.row().last,
+            Some(_) => return None,
+        };
         let parts = &self.settled.as_ref()?.parts;
-        let mut begin = parts.iter().position(|part| wanted(part.extent()))?;
+        let mut next = parts.iter();
+        let mut begin = next.position(|part| part.row().last > after && wanted(part.extent()))?;
         let (mut entries, mut bytes) = (0, 0);
         let run = parts.range(begin..).take_while(|part| {
             entries += u64::from(part.live());
@@ -235,11 +255,18 @@ impl Entries {
             begin -= 1;
         }
         Some(Draft {
-            installed: self.installed,
             parts: parts.range(begin..end).cloned().collect(),
+            ..self.begin_draft(behind)
+        })
+    }
+
+    fn begin_draft(&self, behind: Option<&Draft>) -> Draft {
+        Draft {
+            installed: behind.map_or(self.installed, |draft| draft.installed + 1),
+            parts: Vec::new(),
             nodes: Vec::new(),
             entries: Vec::new(),
-        })
+        }
     }
 
     /// Puts the extent that was made of a draft into the place of what the draft took. Whether it

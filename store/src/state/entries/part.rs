@@ -27,8 +27,8 @@ use crate::data::{Extent, ExtentRow};
 pub(crate) struct Part {
     extent: Arc<Extent>,
     /// How many entries are deleted in front.
-    skip: u32,
-    deleted: Option<Box<RoaringBitmap>>,
+    pub(super) skip: u32,
+    pub(super) deleted: Option<Box<RoaringBitmap>>,
     live: u32,
     /// Nodes of the stream that end here, and of which an entry is live, here or before.
     pub(super) nodes: u32,
@@ -65,6 +65,13 @@ impl Part {
     /// How many entries are live.
     pub(crate) fn live(&self) -> u32 {
         self.live
+    }
+
+    /// The data file, and about how many of its bytes are live here.
+    pub(crate) fn live_in_file(&self) -> (u64, u64) {
+        let row = self.row();
+        let bytes = row.bytes / u64::from(row.entries) * u64::from(self.live);
+        (self.extent.file.number(), bytes)
     }
 
     /// Nothing of the stream is here.

@@ -25,6 +25,8 @@
 //!   entries are gone.
 //! * `len` is the number of live slots.
 
+mod image;
+
 use std::collections::VecDeque;
 use std::collections::vec_deque;
 use std::slice;

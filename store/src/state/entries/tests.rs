@@ -176,7 +176,8 @@ struct Pair {
     /// All in the tail.
     plain: Stream,
     settled: Stream,
-    draft: Option<(Draft, Arc<Extent>)>,
+    /// Each behind the one before.
+    drafts: Vec<(Draft, Arc<Extent>)>,
     /// Every ID ever, for asking.
     ids: Vec<StreamId>,
 }
@@ -191,7 +192,7 @@ impl Pair {
             log: BTreeMap::new(),
             plain: Stream::new(StreamNo::FIRST),
             settled: Stream::new(StreamNo::FIRST),
-            draft: None,
+            drafts: Vec::new(),
             ids: vec![StreamId::MIN],
         };
         pair.commit(&[
@@ -378,9 +379,9 @@ impl Pair {
                     }]);
                 }
             }
-            Step::DropDraft => self.draft = None,
+            Step::DropDraft => drop(self.drafts.pop()),
             Step::Install => {
-                if let Some((draft, extent)) = self.draft.take() {
+                for (draft, extent) in std::mem::take(&mut self.drafts) {
                     assert!(self.settled.install(&draft, Arc::clone(&extent)));
                     assert!(!self.settled.install(&draft, extent), "once");
                 }
@@ -425,16 +426,18 @@ impl Pair {
             }
             Step::SnapshotFront { below, max } => {
                 let below = Lsn::new(10 * (1 + below.index(self.log.len() + 1) as u64));
-                if let Some(draft) = self.settled.snapshot_front(below, *max) {
+                let behind = self.drafts.last().map(|(draft, _)| draft);
+                if let Some(draft) = self.settled.snapshot_front(below, *max, behind) {
                     let extent = self.write(&draft);
-                    self.draft = Some((draft, extent));
+                    self.drafts.push((draft, extent));
                 }
             }
             Step::SnapshotParts(numbers) => {
                 let wanted = |extent: &Extent| numbers >> (extent.file.number() % 64) & 1 == 1;
-                if let Some(draft) = self.settled.snapshot_parts(wanted) {
+                let behind = self.drafts.last().map(|(draft, _)| draft);
+                if let Some(draft) = self.settled.snapshot_parts(wanted, behind) {
                     let extent = self.write(&draft);
-                    self.draft = Some((draft, extent));
+                    self.drafts.push((draft, extent));
                 }
             }
             Step::Trim(trimming) => {

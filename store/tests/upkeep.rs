@@ -1,0 +1,209 @@
+//! Rounds of upkeep: nothing that can be seen changes, and what is not needed goes.
+
+#![expect(clippy::unwrap_used, reason = "the helpers of tests are tests, too")]
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+use headwater_store::disk::{Loss, SimDisk};
+use headwater_store::log::LogOptions;
+use headwater_store::{
+    Budgets, Change, CommitError, Fields, IdRule, Ids, Loaded, Missing, NodeLimits, Store,
+    StoreOptions, StreamMut, Trim, TrimBy,
+};
+
+fn options() -> StoreOptions {
+    StoreOptions {
+        log: LogOptions {
+            segment_bytes: 64 << 10,
+            reserve_bytes: 4 << 10,
+            ..LogOptions::default()
+        },
+        budgets: Budgets {
+            settle_after: 0,
+            checkpoint_after: 0,
+        },
+        ..StoreOptions::default()
+    }
+}
+
+fn open(disk: &SimDisk) -> Arc<Store> {
+    Store::open(Arc::new(disk.clone()), Path::new("/store"), options()).unwrap()
+}
+
+/// Adds `count` entries of `bytes` bytes to each of some streams.
+fn add(store: &Store, keys: &[&[u8]], count: u64, bytes: usize) {
+    for at in 0..count {
+        for key in keys {
+            let mut access = store.alone();
+            if !access.exists(0, key, 0) {
+                access.create(0, key, 0).unwrap();
+            }
+            let mut buffer = Vec::new();
+            let value = vec![b'a' + u8::try_from(at % 26).unwrap(); bytes];
+            let fields = Fields::encode([&b"field"[..], &value], &mut buffer);
+            let mut stream = access.stream(0, key, 0).unwrap();
+            let id = stream.next_id(IdRule::Auto, 1).unwrap();
+            let added = stream.entry_added(id, fields, NodeLimits::default());
+            stream.commit(&[added]).unwrap();
+        }
+    }
+    store.log().sync().unwrap();
+}
+
+/// Does something with a stream, loading what is missing.
+fn with<R>(
+    store: &Store,
+    key: &[u8],
+    mut act: impl FnMut(&mut StreamMut<'_>) -> Result<R, CommitError>,
+) -> Option<R> {
+    let mut loaded = Loaded::default();
+    loop {
+        let access = store.shared();
+        access.pin(loaded);
+        let mut stream = access.stream(0, key, 0)?;
+        match act(&mut stream) {
+            Ok(done) => return Some(done),
+            Err(CommitError::Missing(Missing::Cold(cold))) => {
+                drop(stream);
+                drop(access);
+                loaded = store.load(&cold).unwrap();
+            }
+            Err(error) => panic!("{error:?}"),
+        }
+    }
+}
+
+fn trim(store: &Store, key: &[u8], keep: u64) {
+    let by = TrimBy::MaxLen(keep);
+    let trim = Trim {
+        by,
+        approximate: false,
+        limit: None,
+    };
+    with(store, key, |stream| {
+        if let Some(point) = stream.trim_point(&trim)? {
+            let through = point.through;
+            stream.commit(&[Change::Trimmed { through }])?;
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn a_round_changes_nothing_that_can_be_seen() {
+    let disk = SimDisk::new();
+    let store = open(&disk);
+    add(&store, &[b"a", b"b"], 3000, 100);
+    let before = store.dump().unwrap();
+    let round = store.round().unwrap();
+    assert_eq!(round.settled_entries, 6000);
+    assert!(round.freed_log_bytes > 0, "{round:?}");
+    assert_eq!(store.dump().unwrap(), before);
+    add(&store, &[b"b", b"c"], 100, 10);
+    let before = store.dump().unwrap();
+    store.round().unwrap();
+    assert_eq!(store.dump().unwrap(), before);
+    store.close().unwrap();
+    drop(store);
+    let store = open(&disk);
+    assert_eq!(store.dump().unwrap(), before);
+    add(&store, &[b"b", b"c"], 100, 10);
+    let before = store.dump().unwrap();
+    drop(store);
+    let store = open(&disk.after_kill());
+    assert_eq!(store.dump().unwrap(), before);
+}
+
+#[test]
+fn what_was_trimmed_leaves_the_disk() {
+    let disk = SimDisk::new();
+    let store = open(&disk);
+    add(&store, &[b"a"], 20_000, 100);
+    store.round().unwrap();
+    let full = disk.allocated();
+    trim(&store, b"a", 10);
+    for _ in 0..3 {
+        store.round().unwrap();
+    }
+    let left = disk.allocated();
+    assert!(left < full / 4, "{left} of {full}");
+    let gone = with(&store, b"a", |stream| {
+        let ids = [stream.first_id(), stream.last_id()];
+        let ids = Ids::from(&ids);
+        stream.commit(&[Change::EntriesDeleted { ids }])?;
+        Ok(stream.len())
+    });
+    assert_eq!(gone, Some(8));
+}
+
+#[test]
+fn rounds_go_on_while_streams_come_change_and_go() {
+    let disk = SimDisk::new();
+    let store = open(&disk);
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let writers: Vec<_> = (0..3_u64)
+            .map(|writer| {
+                let store = &store;
+                scope.spawn(move || {
+                    let mut state = writer + 1;
+                    let mut random = |below: u64| {
+                        state ^= state << 13;
+                        state ^= state >> 7;
+                        state ^= state << 17;
+                        state % below
+                    };
+                    let keys: [&[u8]; 5] = [b"a", b"b", b"c", b"d", b"e"];
+                    for _ in 0..1500 {
+                        let key = keys[usize::try_from(random(5)).unwrap()];
+                        match random(12) {
+                            0 => {
+                                store.alone().remove(0, key, 0).unwrap();
+                            }
+                            1 => {
+                                let to = keys[usize::try_from(random(5)).unwrap()];
+                                store.alone().move_to((0, key), (0, to), 0).unwrap();
+                            }
+                            2 => {
+                                let to = keys[usize::try_from(random(5)).unwrap()];
+                                if to != key {
+                                    store.alone().copy((0, key), (0, to), 0).unwrap();
+                                }
+                            }
+                            3 | 4 => trim(store, key, random(300)),
+                            5 => drop(with(store, key, |stream| {
+                                let ids = [stream.first_id(), stream.last_id()];
+                                let ids = Ids::from(&ids);
+                                stream.commit(&[Change::EntriesDeleted { ids }])
+                            })),
+                            _ => add(store, &[key], 20, 100),
+                        }
+                    }
+                })
+            })
+            .collect();
+        let rounds = scope.spawn(|| {
+            let mut rounds = 0;
+            while !done.load(Ordering::Relaxed) {
+                store.round().unwrap();
+                rounds += 1;
+            }
+            rounds
+        });
+        for writer in writers {
+            writer.join().unwrap();
+        }
+        done.store(true, Ordering::Relaxed);
+        assert!(rounds.join().unwrap() > 3);
+    });
+    let before = store.dump().unwrap();
+    store.log().sync().unwrap();
+    drop(store);
+    let store = open(&disk.after_crash(Loss::All));
+    assert_eq!(store.dump().unwrap(), before);
+    store.round().unwrap();
+    assert_eq!(store.dump().unwrap(), before);
+}
