@@ -21,7 +21,7 @@ mod transaction;
 pub(crate) use args::{Args, parse_int, parse_uint};
 pub(crate) use context::{Cx, Data, Door, Lookups};
 pub(crate) use describe::describe;
-pub(crate) use outcome::{Again, AtLast, Halt, Outcome, Park, Served};
+pub(crate) use outcome::{Again, AtLast, Halt, Outcome, Park, Served, Until};
 pub(crate) use spec::{Access, Arg, Body, Group, KeyUse, Kind, Spec, Traits};
 pub(crate) use table::{Command, TABLE};
 pub(crate) use transaction::Queued;
@@ -29,6 +29,8 @@ pub(crate) use transaction::Queued;
 /// Every command, sorted by name.
 pub(crate) static COMMANDS: &[&Spec] = &[
     &connection::AUTH,
+    &server::BGREWRITEAOF,
+    &server::BGSAVE,
     &connection::CLIENT,
     &server::COMMAND,
     &server::CONFIG,
@@ -63,6 +65,7 @@ pub(crate) static COMMANDS: &[&Spec] = &[
     &keys::RENAMENX,
     &connection::RESET,
     &server::ROLE,
+    &server::SAVE,
     &keys::SCAN,
     &connection::SELECT,
     &server::SHUTDOWN,

@@ -15,6 +15,7 @@
 //! Requests are not read while replies cannot be sent: a client that does not read its
 //! replies holds one round of them, never more.
 
+use std::future::poll_fn;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -27,7 +28,7 @@ use tokio::net::TcpStream;
 
 use crate::clients::Client;
 use crate::clock;
-use crate::command::{Halt, Park};
+use crate::command::{Halt, Park, Until};
 use crate::config;
 use crate::execute::{Round, Step, Warm, refused};
 use crate::pause::Released;
@@ -401,7 +402,7 @@ impl Connection {
         let timeout = (park.timeout_ms > 0).then(|| Duration::from_millis(park.timeout_ms));
         let deadline = timeout.and_then(|timeout| clock::instant().checked_add(timeout));
         let (db, protocol) = (self.session.db, self.session.protocol);
-        let (now, durable) = (clock::unix_ms(), park.durable);
+        let (now, wanted) = (clock::unix_ms(), park.until);
         let ticket = self
             .server
             .waiters
@@ -414,7 +415,7 @@ impl Connection {
                 biased;
                 lacks = ticket.called() => lacks,
                 () = until(deadline) => None,
-                () = look_when_durable(&server, &ticket, durable) => None,
+                () = look_when(&server, &ticket, wanted) => None,
                 end = self.watch() => break Err(end),
             };
             let Some(lacks) = lacks else { break Ok(()) };
@@ -467,18 +468,26 @@ impl Connection {
     }
 }
 
-/// Looks again on behalf of a ticket once the log is durable up to `lsn`. Does not return: what
-/// comes of it calls the ticket.
-async fn look_when_durable(server: &Arc<Server>, ticket: &Arc<Ticket>, lsn: Option<Lsn>) {
-    if let Some(lsn) = lsn {
-        let log = Arc::clone(server.store().log());
-        let synced = tokio::task::spawn_blocking(move || log.wait_durable(lsn)).await;
-        // A log that failed ends the server; until then nothing more becomes durable.
-        if matches!(synced, Ok(Ok(_))) {
-            let now = clock::unix_ms();
-            let nothing = Loaded::default();
-            server.waiters.look(server, ticket, &nothing, now);
+/// Looks again on behalf of a ticket once something is so. Does not return: what comes of it calls
+/// the ticket.
+async fn look_when(server: &Arc<Server>, ticket: &Arc<Ticket>, until: Option<Until>) {
+    let is_so = match until {
+        None => false,
+        Some(Until::Durable(lsn)) => {
+            let log = Arc::clone(server.store().log());
+            let synced = tokio::task::spawn_blocking(move || log.wait_durable(lsn)).await;
+            // A log that failed ends the server; until then nothing more becomes durable.
+            matches!(synced, Ok(Ok(_)))
         }
+        Some(Until::Round(round)) => {
+            // However it ended, the command says it.
+            drop(poll_fn(|cx| server.store().poll_round(round, cx)).await);
+            true
+        }
+    };
+    if is_so {
+        let now = clock::unix_ms();
+        server.waiters.look(server, ticket, &Loaded::default(), now);
     }
     std::future::pending::<()>().await;
 }

@@ -6,7 +6,7 @@
 //!                  |          |          v
 //!                  |          |    store (log, state)          resp (requests, replies)
 //!                  v          v
-//!              session    loading, space, waiters, pause, stats, clients, config, clock, chance
+//!              session    loading, space, saves, waiters, pause, stats, clients, config, ...
 //! ```
 //!
 //! ARCHITECTURE.md is the way in.
@@ -30,6 +30,7 @@ mod logging;
 mod pause;
 mod process;
 mod refusal;
+mod saves;
 mod server;
 mod session;
 mod space;

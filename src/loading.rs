@@ -15,7 +15,9 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use headwater_store::{LogOptions, Progress, RealDisk, Store, StoreOptions, SyncPolicy};
+use headwater_store::{
+    Budgets, LogOptions, Lsn, Progress, RealDisk, Store, StoreOptions, SyncPolicy,
+};
 use tokio::sync::oneshot;
 
 use crate::clock;
@@ -40,6 +42,8 @@ pub(crate) struct Loading {
 pub(crate) struct Opened {
     pub(crate) store: Arc<Store>,
     pub(crate) commits: Commits,
+    /// Where the log ended when they were loaded.
+    pub(crate) began_at: Lsn,
 }
 
 /// How a load goes.
@@ -56,6 +60,7 @@ impl Opened {
     /// Does what the directives say that may have changed.
     pub(crate) fn follow(&self, config: &Config) {
         self.store.log().set_policy(sync_policy(config));
+        self.store.set_budgets(budgets(config));
         self.store.set_cache_bytes(config.size(config::CACHE_SIZE));
     }
 }
@@ -78,7 +83,13 @@ impl Loading {
     /// When called twice.
     pub(crate) fn finish(&self, store: Arc<Store>) -> &Opened {
         let commits = Commits::new(Arc::clone(store.log()));
-        let set = self.opened.set(Opened { store, commits });
+        let began_at = store.log().appended();
+        let opened = Opened {
+            store,
+            commits,
+            began_at,
+        };
+        let set = self.opened.set(opened);
         assert!(set.is_ok(), "the data are loaded once");
         self.expect()
     }
@@ -149,7 +160,7 @@ pub(crate) async fn load(server: &Arc<Server>) -> Result<Arc<Store>, Fault> {
     }
 }
 
-/// Opens the store, whose log is then at work.
+/// Opens the store, whose threads are then at work.
 fn open(server: &Server) -> Result<Arc<Store>, Fault> {
     let config = &server.config;
     let mut options = options(config);
@@ -169,7 +180,16 @@ pub(crate) fn options(config: &Config) -> StoreOptions {
             policy: sync_policy(config),
             ..LogOptions::default()
         },
-        ..StoreOptions::default()
+        budgets: budgets(config),
+        cache_bytes: config.size(config::CACHE_SIZE),
+    }
+}
+
+/// What `settle-after` and `checkpoint-after` say.
+fn budgets(config: &Config) -> Budgets {
+    Budgets {
+        settle_after: config.size(config::SETTLE_AFTER),
+        checkpoint_after: config.size(config::CHECKPOINT_AFTER),
     }
 }
 

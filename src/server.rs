@@ -19,6 +19,7 @@ use crate::listener::{self, Listener};
 use crate::loading::{self, Loading};
 use crate::logging::Logging;
 use crate::pause::Pause;
+use crate::saves::Saves;
 use crate::space::{self, Space};
 use crate::stats::{self, Stats};
 use crate::waiters::Waiters;
@@ -29,6 +30,7 @@ pub(crate) struct Server {
     pub(crate) loading: Loading,
     pub(crate) clients: Clients,
     pub(crate) space: Space,
+    pub(crate) saves: Saves,
     pub(crate) waiters: Waiters,
     pub(crate) pause: Pause,
     pub(crate) stats: Stats,
@@ -49,6 +51,7 @@ impl Server {
             loading: Loading::new(),
             clients: Clients::default(),
             space: Space::default(),
+            saves: Saves::default(),
             waiters: Waiters::default(),
             pause: Pause::default(),
             stats: Stats::new(),
@@ -215,7 +218,7 @@ pub(crate) fn run(config: Config, logging: Logging) -> Result<(), Fault> {
     // The connections end here: what they acknowledged is in the log, what they did not may be too.
     drop(runtime);
     let opened = server.loading.opened();
-    let closed = opened.map_or(Ok(()), |opened| opened.store.log().close());
+    let closed = opened.map_or(Ok(()), |opened| opened.store.close());
     match (reason?, closed) {
         (Reason::LogFailed(cause), _) => Err(Fault::LogFailed(cause)),
         (Reason::Asked(by), Ok(())) => {
@@ -249,7 +252,7 @@ async fn serve(server: &Arc<Server>, listeners: Vec<Listener>) -> Result<Reason,
         store = loading::load(server) => store?,
     };
     let opened = server.loading.finish(store);
-    // Not all is said when a store is opened, and CONFIG SET may have come meanwhile.
+    // CONFIG SET may have come when there was nobody to be told.
     opened.follow(&server.config);
     tokio::spawn(expiry::run(Arc::clone(server)));
     tokio::spawn(relay(Arc::clone(server)));

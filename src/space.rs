@@ -6,7 +6,7 @@
 //!  room          Full        Full or Low        Low        Low or Plenty     Plenty
 //! ```
 //!
-//! * When room is *low* the operator hears of it.
+//! * When room is *low* the operator hears of it, and the store frees what it can sooner.
 //! * When it is *full* the log takes nothing more that grows the data: what is left is kept for
 //!   acknowledging, deleting and trimming, and for the files that make room.
 //! * Between a mark and its end, a quarter above it, everything stays as it was: room that comes
@@ -34,8 +34,8 @@ const PERIOD: Duration = Duration::from_secs(1);
 /// What `disk-low` is at most when nobody says what it should be.
 const LOW_MAX: u64 = 4 << 30;
 
-/// What is kept for a checkpoint when nobody says how much should be kept.
-const CHECKPOINT: u64 = 16 << 20;
+/// What is kept for a checkpoint at least, when nobody says how much should be kept.
+const CHECKPOINT_MIN: u64 = 16 << 20;
 
 /// What is known of the space.
 #[derive(Default)]
@@ -82,14 +82,15 @@ pub(crate) struct Marks {
 }
 
 impl Marks {
-    fn of(config: &Config, total: u64) -> Self {
+    /// What the directives say of a disk of `total` bytes, when the last checkpoint took so many.
+    fn of(config: &Config, total: u64, checkpoint: u64) -> Self {
         let segment = config.size(config::SEGMENT_SIZE);
         Self {
             low: bytes(config.watermark(config::DISK_LOW), total, low(total)),
             full: bytes(
                 config.watermark(config::DISK_FULL),
                 total,
-                full(total, segment),
+                full(total, segment, checkpoint),
             ),
         }
     }
@@ -112,9 +113,11 @@ fn low(total: u64) -> u64 {
     (total / 10).min(LOW_MAX)
 }
 
-/// Two segments and a checkpoint; of small disks a twentieth, for then the segments are too large.
-fn full(total: u64, segment: u64) -> u64 {
-    (2 * segment + CHECKPOINT).min(total / 20)
+/// Two segments, and twice the last checkpoint, for the next may be larger; of small disks a
+/// twentieth, for then the segments are too large.
+fn full(total: u64, segment: u64, checkpoint: u64) -> u64 {
+    let checkpoint = checkpoint.saturating_mul(2).max(CHECKPOINT_MIN);
+    (2 * segment).saturating_add(checkpoint).min(total / 20)
 }
 
 fn bytes(mark: Watermark, total: u64, auto: u64) -> u64 {
@@ -182,7 +185,10 @@ fn measure(config: &Config) -> Result<(u64, u64), Errno> {
 
 /// Draws the conclusions.
 fn look(server: &Server, free: u64, total: u64) {
-    let marks = Marks::of(&server.config, total);
+    let store = server.store();
+    let checkpoint = store.upkeep_stats().checkpoint;
+    let checkpoint = checkpoint.map_or(0, |checkpoint| checkpoint.bytes);
+    let marks = Marks::of(&server.config, total, checkpoint);
     let before = server
         .space
         .found()
@@ -195,7 +201,8 @@ fn look(server: &Server, free: u64, total: u64) {
         room,
     };
     *server.space.found.lock() = Some(found);
-    server.store().log().refuse_growth(room == Room::Full);
+    store.log().refuse_growth(room == Room::Full);
+    store.set_short_of_space(room != Room::Plenty);
     if room != before {
         say(&found);
     }
@@ -263,14 +270,14 @@ mod tests {
 
     #[test]
     fn marks_that_nobody_set_fit_the_disk() {
-        for (total, segment, low_mark, full_mark) in [
-            (64 * MIB, MIB, 64 * MIB / 10, 64 * MIB / 20),
-            (GIB, 64 * MIB, GIB / 10, GIB / 20),
-            (16 * GIB, 64 * MIB, 16 * GIB / 10, 144 * MIB),
-            (1000 * GIB, 64 * MIB, 4 * GIB, 144 * MIB),
+        for (total, segment, checkpoint, low_mark, full_mark) in [
+            (64 * MIB, MIB, 0, 64 * MIB / 10, 64 * MIB / 20),
+            (GIB, 64 * MIB, MIB, GIB / 10, GIB / 20),
+            (16 * GIB, 64 * MIB, 8 * MIB, 16 * GIB / 10, 144 * MIB),
+            (1000 * GIB, 64 * MIB, 100 * MIB, 4 * GIB, 328 * MIB),
         ] {
             assert_eq!(low(total), low_mark);
-            assert_eq!(full(total, segment), full_mark);
+            assert_eq!(full(total, segment, checkpoint), full_mark);
         }
         assert_eq!(bytes(Watermark::Percent(5), u64::MAX, 0), u64::MAX / 20);
         assert_eq!(bytes(Watermark::Bytes(7), 1, 0), 7);

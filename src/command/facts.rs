@@ -34,6 +34,7 @@ const FLAGS: &[(Traits, &str)] = &[
     (Traits::SKIP_SLOWLOG, "skip_slowlog"),
     (Traits::FAST, "fast"),
     (Traits::NO_AUTH, "no_auth"),
+    (Traits::NO_ASYNC_LOADING, "no_async_loading"),
     (Traits::NO_MULTI, "no_multi"),
 ];
 

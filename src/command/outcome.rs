@@ -26,8 +26,8 @@ pub(crate) struct Park {
     pub(crate) timeout_ms: u64,
     /// The command with everything resolved that is resolved once. Runs again after each change.
     pub(crate) again: Again,
-    /// Runs again, too, once everything below is durable.
-    pub(crate) durable: Option<Lsn>,
+    /// Runs again, too, once this is so.
+    pub(crate) until: Option<Until>,
     /// What to say when the time is up.
     pub(crate) at_last: AtLast,
 }
@@ -45,7 +45,7 @@ impl Park {
             group,
             timeout_ms,
             again,
-            durable: None,
+            until: None,
             at_last: Box::new(nothing),
         }
     }
@@ -60,7 +60,14 @@ impl Park {
 
     pub(crate) fn until_durable(self, lsn: Lsn) -> Self {
         Self {
-            durable: Some(lsn),
+            until: Some(Until::Durable(lsn)),
+            ..self
+        }
+    }
+
+    pub(crate) fn until_round(self, round: u64) -> Self {
+        Self {
+            until: Some(Until::Round(round)),
             ..self
         }
     }
@@ -71,6 +78,15 @@ impl Park {
             ..self
         }
     }
+}
+
+/// Something about the store that a command waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Until {
+    /// Everything below is durable.
+    Durable(Lsn),
+    /// This round of upkeep has ended.
+    Round(u64),
 }
 
 /// What somebody who waited for a key in vain is told.

@@ -85,6 +85,9 @@ impl Traits {
     pub(crate) const NO_AUTH: Self = Self(1 << 9);
     /// Refused inside MULTI.
     pub(crate) const NO_MULTI: Self = Self(1 << 10);
+    /// Refused while a replica loads what its master sent, as if it were loading; shown to
+    /// clients, without meaning here.
+    pub(crate) const NO_ASYNC_LOADING: Self = Self(1 << 18);
     pub(crate) const NO_SCRIPT: Self = Self(1 << 11);
     pub(crate) const SKIP_SLOWLOG: Self = Self(1 << 12);
     /// Allowed on a replica that has lost its master.

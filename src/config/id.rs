@@ -35,6 +35,7 @@ const fn same(left: &[u8], right: &[u8]) -> bool {
 pub(crate) const APPENDFSYNC: Id = id("appendfsync");
 pub(crate) const BIND: Id = id("bind");
 pub(crate) const CACHE_SIZE: Id = id("cache-size");
+pub(crate) const CHECKPOINT_AFTER: Id = id("checkpoint-after");
 pub(crate) const CLIENT_OUTPUT_BUFFER_LIMIT: Id = id("client-output-buffer-limit");
 pub(crate) const CLIENT_QUERY_BUFFER_LIMIT: Id = id("client-query-buffer-limit");
 pub(crate) const DATABASES: Id = id("databases");
@@ -54,6 +55,7 @@ pub(crate) const PROTO_MAX_BULK_LEN: Id = id("proto-max-bulk-len");
 pub(crate) const REPL_BACKLOG_SIZE: Id = id("repl-backlog-size");
 pub(crate) const REQUIREPASS: Id = id("requirepass");
 pub(crate) const SEGMENT_SIZE: Id = id("segment-size");
+pub(crate) const SETTLE_AFTER: Id = id("settle-after");
 pub(crate) const STREAM_NODE_MAX_BYTES: Id = id("stream-node-max-bytes");
 pub(crate) const STREAM_NODE_MAX_ENTRIES: Id = id("stream-node-max-entries");
 pub(crate) const TCP_BACKLOG: Id = id("tcp-backlog");

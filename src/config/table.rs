@@ -193,7 +193,10 @@ pub(crate) static DIRECTIVES: &[Directive] = &[
     accepted("busy-reply-threshold", Int { min: 0, max: MAX }, "5000",
         NO_SCRIPTS).or("lua-time-limit"),
     here("cache-size", Memory { min: MB, max: MAX }, "64mb",
-        "the memory for settled entries that were read from disk"),
+        "the memory for blocks of settled entries that were read from disk"),
+    here("checkpoint-after", Memory { min: MB, max: MAX }, "64mb",
+        "how much log is written from one checkpoint to the next: about what a start has to read \
+         again; a checkpoint larger than that waits for as much log as it is large"),
     here("client-output-buffer-limit", Form(OutputLimits::form),
         "normal 256mb 0 0 slave 256mb 64mb 60 pubsub 32mb 8mb 60",
         "for each class of clients, the bytes of unread replies that close the connection at \
@@ -234,11 +237,11 @@ pub(crate) static DIRECTIVES: &[Directive] = &[
     accepted("disable-thp", Bool, "yes", PROCESS).at_start(),
     here("disk-full", Form(Watermark::form), "auto",
         "what grows the data is refused while less space is free on the disk: bytes, a \
-         percentage of the disk, or `auto`, which is two segments and 16 MiB, but at most 5%; 0 \
-         is never"),
+         percentage of the disk, or `auto`, which is two segments and room for a checkpoint, but \
+         at most 5%; 0 is never"),
     here("disk-low", Form(Watermark::form), "auto",
-        "the operator is warned while less space is free on the disk: bytes, a percentage of the \
-         disk, or `auto`, which is 10%, but at most 4 GiB; 0 is never"),
+        "space is freed sooner, and the operator is warned, while less space is free on the disk: \
+         bytes, a percentage of the disk, or `auto`, which is 10%, but at most 4 GiB; 0 is never"),
     accepted("dynamic-hz", Bool, "yes", EXPIRY),
     accepted("enable-debug-command", Choice(&["no", "yes", "local"]), "no",
         "there is no `DEBUG` command").at_start(),
@@ -347,6 +350,9 @@ pub(crate) static DIRECTIVES: &[Directive] = &[
     accepted("set-max-listpack-entries", Int { min: 0, max: MAX }, "128", NO_OTHER_TYPES),
     accepted("set-max-listpack-value", Int { min: 0, max: MAX }, "64", NO_OTHER_TYPES),
     accepted("set-proc-title", Bool, "yes", PROCESS).at_start(),
+    here("settle-after", Memory { min: MB, max: MAX }, "128mb",
+        "the part at the end of the log whose entries stay there, with an index in memory; what is \
+         older and still alive moves to data files, and what was trimmed before is never copied"),
     accepted("shutdown-on-sigint", Form(form::shutdown), "default", SHUTDOWN),
     accepted("shutdown-on-sigterm", Form(form::shutdown), "default", SHUTDOWN),
     accepted("shutdown-timeout", Int { min: 0, max: I32 }, "10", SHUTDOWN),

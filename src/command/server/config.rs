@@ -123,7 +123,10 @@ fn refusal(error: &SetError) -> Refusal {
 /// Tells whoever does not read the directive itself.
 fn take_effect(server: &Server, id: Id) {
     match id {
-        config::APPENDFSYNC | config::CACHE_SIZE => {
+        config::APPENDFSYNC
+        | config::CACHE_SIZE
+        | config::CHECKPOINT_AFTER
+        | config::SETTLE_AFTER => {
             // A store that is not loaded yet is told when it is.
             if let Some(opened) = server.loading.opened() {
                 opened.follow(&server.config);

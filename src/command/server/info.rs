@@ -2,18 +2,19 @@
 //!
 //! * A field is here if this server has a true value for it. What Redis counts and this server has
 //!   not (scripts, evictions, replicas) is zero where clients and monitors look for it.
-//! * Redis' fields on its append-only file tell of the log; fields `log_*` tell more of it.
 //! * `default`, and no name at all, is all but the statistics of each command.
+
+mod persistence;
 
 use std::fmt::Display;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use headwater_store::{Log, Lsn, SyncPolicy};
+use headwater_store::Lsn;
 
 use crate::clock;
 use crate::command::{Access, Arg, Args, Body, Cx, Data, Group, Halt, Outcome, Spec, Traits};
 use crate::config;
-use crate::loading::{Loading, Opened};
+use crate::loading::Opened;
 use crate::process;
 use crate::server::REDIS_VERSION;
 
@@ -63,7 +64,7 @@ const SECTIONS: &[Section] = &[
     Section {
         title: "Persistence",
         by_default: true,
-        write: persistence,
+        write: persistence::persistence,
     },
     Section {
         title: "Stats",
@@ -120,6 +121,11 @@ impl Fields {
     fn put_bytes(&mut self, name: &str, bytes: u64) {
         self.put(name, bytes);
         self.put(&format!("{name}_human"), human(bytes));
+    }
+
+    /// A part of a whole, in percent.
+    fn put_percent(&mut self, name: &str, part: u64, whole: u64) {
+        self.put(name, format_args!("{:.2}", ratio(part, whole) * 100.0));
     }
 
     fn line(&mut self, line: impl Display) {
@@ -258,78 +264,11 @@ fn memory(fields: &mut Fields, data: &Data<'_>) {
         format_args!("{fragmentation:.2}"),
     );
     fields.put("mem_allocator", "libc");
-}
-
-fn persistence(fields: &mut Fields, data: &Data<'_>) {
-    let server = data.server;
-    let log = server.loading.opened().map(|opened| opened.store.log());
-    let is_well = log.is_none_or(|log| log.poisoned().is_none()) && !server.space.is_full();
-    fields.put("loading", u8::from(log.is_none()));
-    fields.put("async_loading", 0);
-    fields.put("rdb_changes_since_last_save", 0);
-    fields.put("rdb_bgsave_in_progress", 0);
-    fields.put("rdb_last_save_time", server.identity.started_ms / 1000);
-    fields.put("rdb_last_bgsave_status", "ok");
-    fields.put("rdb_last_bgsave_time_sec", -1);
-    fields.put("rdb_current_bgsave_time_sec", -1);
-    fields.put("aof_enabled", 1);
-    fields.put("aof_rewrite_in_progress", 0);
-    fields.put("aof_rewrite_scheduled", 0);
-    fields.put("aof_last_rewrite_time_sec", -1);
-    fields.put("aof_current_rewrite_time_sec", -1);
-    fields.put("aof_last_bgrewrite_status", "ok");
-    fields.put("aof_last_write_status", if is_well { "ok" } else { "err" });
-    if let Some(found) = server.space.found() {
-        fields.put("disk_state", found.room);
-        fields.put("disk_free_bytes", found.free);
-        fields.put("disk_total_bytes", found.total);
-        fields.put("disk_low_bytes", found.marks.low);
-        fields.put("disk_full_bytes", found.marks.full);
+    if let Some(opened) = data.server.loading.opened() {
+        let data = opened.store.data_stats();
+        fields.put_bytes("block_cache_used", data.cache_bytes);
+        fields.put_bytes("block_cache_budget", data.cache_budget);
     }
-    match log {
-        None => loading_fields(fields, &server.loading),
-        Some(log) => log_fields(fields, log),
-    }
-}
-
-fn loading_fields(fields: &mut Fields, loading: &Loading) {
-    let pace = loading.pace();
-    fields.put("loading_start_time", loading.began_ms / 1000);
-    fields.put("loading_total_bytes", pace.total);
-    // What the server used that wrote the data is not known.
-    fields.put("loading_rdb_used_mem", 0);
-    fields.put("loading_loaded_bytes", pace.done);
-    fields.put("loading_loaded_perc", format_args!("{:.2}", pace.percent()));
-    fields.put("loading_eta_seconds", pace.seconds_left());
-}
-
-fn log_fields(fields: &mut Fields, log: &Log) {
-    let figures = log.stats();
-    let is_behind = log.durable() < log.appended();
-    fields.put("aof_current_size", log.appended().since(figures.start));
-    fields.put("aof_buffer_length", figures.pending_bytes);
-    fields.put("aof_pending_bio_fsync", u8::from(is_behind));
-    fields.put(
-        "log_policy",
-        match log.policy() {
-            SyncPolicy::Always => "always",
-            SyncPolicy::EverySec => "everysec",
-            SyncPolicy::No => "no",
-        },
-    );
-    fields.put("log_epoch", figures.epoch);
-    fields.put("log_start", figures.start);
-    fields.put("log_appended", log.appended());
-    fields.put("log_written", log.written());
-    fields.put("log_durable", log.durable());
-    fields.put("log_segments", figures.segments);
-    fields.put("log_spares", figures.spares);
-    fields.put("log_bytes_on_disk", figures.bytes_on_disk);
-    fields.put("log_room", figures.room);
-    fields.put("log_frames", figures.frames);
-    fields.put("log_writes", figures.writes);
-    fields.put("log_syncs", figures.syncs);
-    fields.put("log_last_sync_usec", figures.last_sync.as_micros());
 }
 
 fn stats(fields: &mut Fields, data: &Data<'_>) {
@@ -356,6 +295,13 @@ fn stats(fields: &mut Fields, data: &Data<'_>) {
     fields.put("evicted_clients", 0);
     fields.put("keyspace_hits", of(&stats.hits));
     fields.put("keyspace_misses", of(&stats.misses));
+    if let Some(opened) = server.loading.opened() {
+        let data = opened.store.data_stats();
+        fields.put("block_cache_hits", data.cache_hits);
+        fields.put("block_cache_misses", data.cache_misses);
+        fields.put("data_reads", data.reads);
+        fields.put("data_read_bytes", data.read_bytes);
+    }
     for name in [
         "pubsub_channels",
         "pubsub_patterns",

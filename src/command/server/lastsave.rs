@@ -1,13 +1,11 @@
-//! `LASTSAVE`: when the last snapshot was made.
-//!
-//! There are no snapshots: the log is always complete. As a Redis without snapshots does, this
-//! tells the start of the server.
+//! `LASTSAVE`: when the last checkpoint was finished; the start of the server before the first one.
 
 use crate::command::{Access, Args, Body, Cx, Group, Halt, Outcome, Spec, Traits};
+use crate::saves;
 
 pub(crate) static LASTSAVE: Spec = Spec {
     name: "lastsave",
-    summary: "Returns the time of the last snapshot: the start of the server.",
+    summary: "Returns the time of the last checkpoint.",
     since: "1.0.0",
     complexity: "O(1)",
     group: Group::Server,
@@ -22,7 +20,7 @@ pub(crate) static LASTSAVE: Spec = Spec {
 };
 
 fn run(cx: &mut Cx<'_>, _: &mut Args<'_>) -> Result<Outcome, Halt> {
-    let seconds = cx.server.identity.started_ms / 1000;
+    let seconds = saves::last_ms(cx.server, cx.now) / 1000;
     cx.out.int(seconds.cast_signed());
     Ok(Outcome::Done)
 }
