@@ -5,8 +5,12 @@
 
 #[path = "wire/client.rs"]
 mod client;
+#[path = "wire/cold.rs"]
+mod cold;
 #[path = "wire/loading.rs"]
 mod loading;
+#[path = "wire/save.rs"]
+mod save;
 #[path = "wire/server.rs"]
 mod server;
 #[path = "wire/space.rs"]
