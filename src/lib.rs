@@ -36,6 +36,7 @@ mod session;
 mod space;
 mod start;
 mod stats;
+mod tools;
 mod waiters;
 
 pub use start::main;

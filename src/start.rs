@@ -8,15 +8,21 @@ use crate::command;
 use crate::config::{self, Config};
 use crate::logging::Logging;
 use crate::server;
+use crate::tools;
 
 /// What `headwater --help` says.
 const HELP: &str = "\
 Headwater: durable streams over the Redis protocol
 
 usage: headwater [FILE] [--DIRECTIVE VALUE ...]
+       headwater check DIR
+       headwater backup DIR TARGET
 
   FILE                 a configuration file in the manner of redis.conf; - reads standard input
   --DIRECTIVE VALUE    any directive of the file, for example --port 7000 --dir /var/lib/headwater
+  check DIR            verifies the data in DIR, tells every finding, and ends with 0 (whole),
+                       1 (torn, as by a crash), 2 (damaged), 64 (usage) or 74 (unreadable)
+  backup DIR TARGET    copies the data in DIR, which no server uses, to a new directory
   --commands           prints the commands that the server knows, as Markdown
   --directives         prints all directives with their meaning, as Markdown
   --version            prints the version
@@ -28,6 +34,9 @@ Without arguments it serves on 127.0.0.1:6379 with its data in ./headwater-data.
 /// Runs the program and says how it ended.
 pub fn main() -> ExitCode {
     let args: Vec<_> = std::env::args_os().skip(1).collect();
+    if let Some(ended) = tools::run(&args) {
+        return ended;
+    }
     match args.first().and_then(|arg| arg.to_str()) {
         Some("--help" | "-h") => return say(HELP),
         Some("--commands") => return say(&command::describe()),
@@ -106,7 +115,8 @@ fn say(text: &str) -> ExitCode {
     }
 }
 
-fn complain(text: &str, code: u8) -> ExitCode {
+/// Says on standard error why the program ends, and with what code it does.
+pub(crate) fn complain(text: &str, code: u8) -> ExitCode {
     // When not even this can be written, the exit code still says it.
     drop(writeln!(io::stderr(), "headwater: {text}"));
     ExitCode::from(code)

@@ -15,6 +15,8 @@ mod save;
 mod server;
 #[path = "wire/space.rs"]
 mod space;
+#[path = "wire/tools.rs"]
+mod tools;
 
 use std::io::Write as _;
 use std::net::{IpAddr, TcpListener, UdpSocket};

@@ -212,6 +212,23 @@ pub(crate) trait Load {
     fn end(&mut self, ending: &Ending) -> Result<(), Malformed>;
 }
 
+/// Counts the streams, and keeps nothing.
+#[derive(Debug, Default)]
+pub(crate) struct Skim {
+    pub(crate) streams: u64,
+}
+
+impl Load for Skim {
+    fn stream(&mut self, _: &StreamItem<'_>) -> Result<(), Malformed> {
+        self.streams += 1;
+        Ok(())
+    }
+
+    fn end(&mut self, _: &Ending) -> Result<(), Malformed> {
+        Ok(())
+    }
+}
+
 /// A checkpoint that was read.
 #[derive(Debug)]
 pub(crate) struct Loaded<L> {
@@ -260,20 +277,22 @@ pub(crate) fn read<L: Load>(
     disk: &dyn Disk,
     dir: &Path,
     number: u64,
-    begin: impl Fn(&Beginning) -> Result<L, OpenError>,
+    begin: impl FnOnce(&Beginning) -> Result<L, OpenError>,
 ) -> Result<Loaded<L>, OpenError> {
     let path = path(dir, number);
-    let file = disk.open(&path)?;
+    let file = disk.open_to_read(&path)?;
     let len = file.len()?;
     let mut beginning = None;
     let mut ending = None;
     let mut content = None;
     let mut read = |pos, into: &mut [u8]| file.read_at(pos, into);
     let mut refused = None;
+    let mut begin = Some(begin);
     let scanned = scan(number, len, &mut read, &mut |kind, body| {
         match (kind, &mut content) {
             (Kind::Begin, _) => {
                 let found = Beginning::decode(body)?;
+                let begin = begin.take().expect("a checkpoint begins once");
                 match begin(&found) {
                     Ok(begun) => content = Some(begun),
                     Err(error) => {

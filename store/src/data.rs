@@ -49,12 +49,11 @@ use parking_lot::Mutex;
 pub(crate) use self::block::{Block, BlockEntry, NodeHead, NodePiece};
 use self::cache::BlockCache;
 pub(crate) use self::extent::{Extent, ExtentRow};
-pub(crate) use self::file::DataFile;
-use self::file::Name;
+pub(crate) use self::file::{DataFile, Name};
 pub(crate) use self::index::{BlockRow, Index};
 pub use self::reader::{Cold, Loaded, Missing};
 pub(crate) use self::reader::{Patience, Pinned, Reader};
-pub(crate) use self::verify::Verdict;
+pub(crate) use self::verify::{Verdict, verify};
 pub(crate) use self::writer::FileWriter;
 use crate::disk::Disk;
 use crate::error::{DataError, DiskError};
@@ -135,8 +134,17 @@ impl Data {
         disk.create_dir(dir)?;
         let names = disk.list(dir)?;
         let found: BTreeSet<_> = names.iter().filter_map(|name| Name::parse(name)).collect();
+        Ok(Self::with(disk, dir, found, cache_bytes))
+    }
+
+    /// For files in `dir` that are only read, one after the other, and belong to nobody here.
+    pub(crate) fn to_read(disk: Arc<dyn Disk>, dir: &Path) -> Arc<Self> {
+        Self::with(disk, dir, BTreeSet::new(), 1 << 20)
+    }
+
+    fn with(disk: Arc<dyn Disk>, dir: &Path, found: BTreeSet<Name>, cache_bytes: u64) -> Arc<Self> {
         let last = found.iter().map(|name| name.number()).max();
-        Ok(Arc::new(Self {
+        Arc::new(Self {
             disk,
             dir: dir.to_owned(),
             files: Mutex::new(Files {
@@ -147,7 +155,7 @@ impl Data {
             cache: BlockCache::new(cache_bytes),
             loading: std::array::from_fn(|_| Mutex::default()),
             reads: Reads::default(),
-        }))
+        })
     }
 
     /// Makes the file of this number and length, which a checkpoint names, one of the store's. It

@@ -44,6 +44,16 @@ pub trait Disk: Send + Sync + fmt::Debug {
     /// [`OpenError::Locked`] when another process has it; [`OpenError::Disk`].
     fn lock(&self, dir: &Path) -> Result<Box<dyn DirLock>, OpenError>;
 
+    /// Locks a directory against processes that would change it, and changes nothing: `None` when
+    /// it has never been [locked](Self::lock).
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError::Locked`] when another process has it; [`OpenError::Disk`].
+    fn lock_to_read(&self, dir: &Path) -> Result<Option<Box<dyn DirLock>>, OpenError> {
+        self.lock(dir).map(Some)
+    }
+
     /// Creates a file of `len` zeros, readable by its owner only, with its space allocated: writing
     /// into it later does not run out of space. There is no file when this fails. Neither the name
     /// nor the length is durable yet.
@@ -78,7 +88,8 @@ pub trait Disk: Send + Sync + fmt::Debug {
     /// Whatever the file system refuses.
     fn list(&self, dir: &Path) -> Result<Vec<String>, DiskError>;
 
-    /// Gives a file another name in the same directory, replacing what had it.
+    /// Gives a file another name in the same directory, replacing what had it; or a directory,
+    /// replacing an empty one.
     ///
     /// # Errors
     ///
@@ -98,6 +109,13 @@ pub trait Disk: Send + Sync + fmt::Debug {
     ///
     /// Whatever the file system refuses.
     fn remove(&self, path: &Path) -> Result<(), DiskError>;
+
+    /// Removes an empty directory.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the file system refuses; and when the directory is not empty.
+    fn remove_dir(&self, dir: &Path) -> Result<(), DiskError>;
 
     /// Makes every change of names in `dir` so far durable.
     ///

@@ -12,7 +12,7 @@
 
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::data::Missing;
@@ -304,6 +304,21 @@ pub enum Corruption {
         /// The version of its format.
         version: u32,
     },
+}
+
+impl Corruption {
+    /// The file that shows it; `None` when it is one that is missing.
+    #[must_use]
+    pub fn file(&self) -> Option<&Path> {
+        match self {
+            Self::Lost { file, .. }
+            | Self::Overlap { file, .. }
+            | Self::Renamed { file, .. }
+            | Self::Truncated { file, .. }
+            | Self::UnknownVersion { file, .. } => Some(file),
+            Self::NoStart { .. } => None,
+        }
+    }
 }
 
 impl fmt::Display for Corruption {

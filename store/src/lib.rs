@@ -5,6 +5,8 @@
 
 #![deny(missing_docs)]
 
+pub mod backup;
+pub mod check;
 mod checkpoint;
 mod codec;
 #[allow(

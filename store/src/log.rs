@@ -62,6 +62,7 @@ pub use self::hold::Held;
 use self::marks::Marks;
 pub use self::options::{Growth, LogOptions, LogStats, SyncPolicy};
 pub use self::progress::Progress;
+pub(crate) use self::recovery::{EndSeen, Inspected, SegmentSeen, inspect, segment_of};
 use self::segment::Segment;
 use self::spare::{Fill, Maker, Spare};
 use self::syncer::{Background, SpareMade};

@@ -60,6 +60,7 @@ use crate::codec::{
 };
 use crate::error::Malformed;
 use crate::id::{StreamId, StreamNo};
+use crate::lsn::Lsn;
 
 /// One fact.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
@@ -73,6 +74,38 @@ pub enum Record<'a> {
         /// What.
         change: Change<'a>,
     },
+}
+
+/// The `count` records of a frame whose body begins at `at`, in order, each with where it begins
+/// and where it ends. When the body is not made of so many records, the last says where the one
+/// begins that is not right.
+pub(crate) fn records(
+    at: Lsn,
+    count: u32,
+    body: &[u8],
+) -> impl Iterator<Item = Result<(Lsn, Lsn, Record<'_>), (Lsn, Malformed)>> {
+    const TOO_LONG: Malformed = Malformed {
+        what: "bytes after the last record",
+    };
+    let mut rest = body;
+    let mut left = count;
+    let place = move |rest: &[u8]| at.plus((body.len() - rest.len()) as u64);
+    std::iter::from_fn(move || {
+        let start = place(rest);
+        let decoded = match left.checked_sub(1) {
+            Some(others) => {
+                left = others;
+                Record::decode(&mut rest)
+            }
+            None if rest.is_empty() => return None,
+            None => Err(TOO_LONG),
+        };
+        if decoded.is_err() {
+            (left, rest) = (0, &[]);
+        }
+        let placed = decoded.map(|record| (start, place(rest), record));
+        Some(placed.map_err(|cause| (start, cause)))
+    })
 }
 
 /// A fact about one stream.

@@ -25,6 +25,7 @@ mod impossible;
 mod lag;
 mod listpack;
 mod pending;
+#[allow(dead_code, reason = "its user, Store::open, comes next")]
 mod restore;
 mod stream;
 mod trim;
@@ -55,6 +56,8 @@ use crate::record::{KeyspaceChange, Record};
 use impossible::{possible, some};
 
 const NO_STREAM: &str = "no such stream";
+const NUMBER_TWICE: &str = "a stream number is given twice";
+const TAKEN: &str = "a key is given that is not free";
 
 /// Keys come from clients: a keyed hash keeps them from choosing keys that collide.
 type Hash = foldhash::fast::RandomState;
@@ -227,6 +230,7 @@ impl State {
 
     /// At most `count` streams from a number on, of all databases, in the order of their numbers;
     /// each with the place of its database, whatever clients call that.
+    #[allow(dead_code, reason = "its user, upkeep, comes next")]
     pub(crate) fn all_from(&self, number: StreamNo, count: usize) -> Vec<(u8, &Arc<[u8]>, &Cell)> {
         let mut found = Vec::new();
         for (place, database) in (0..=u8::MAX).zip(&self.databases) {
@@ -242,6 +246,7 @@ impl State {
     }
 
     /// Which database is which, for those who know them by place.
+    #[allow(dead_code, reason = "its user, upkeep, comes next")]
     pub(crate) fn order(&self) -> [u8; 256] {
         self.order
     }
@@ -358,11 +363,7 @@ impl State {
         stream: Stream,
         expires_at: Option<u64>,
     ) {
-        possible(
-            stream.number() >= self.next,
-            at,
-            "a stream number is given twice",
-        );
+        possible(stream.number() >= self.next, at, NUMBER_TWICE);
         self.next = stream.number().next();
         self.place(at, end, db, key, Cell::new(stream, expires_at));
     }
@@ -379,7 +380,7 @@ impl State {
         let key: Arc<[u8]> = key.into();
         let database = &mut self.databases[usize::from(place)];
         let before = database.cells.insert(Arc::clone(&key), cell);
-        possible(before.is_none(), at, "a key is given that is not free");
+        possible(before.is_none(), at, TAKEN);
         database.numbers.insert(number, Arc::clone(&key));
         if let Some(at_ms) = expires_at {
             database.expiring += 1;

@@ -22,6 +22,7 @@
 //! * Opening a log twice gives equal states ([`Store::dump`]).
 
 mod access;
+mod backup;
 mod capture;
 mod event;
 mod open;

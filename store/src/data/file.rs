@@ -53,7 +53,8 @@ pub(crate) struct DataFile {
 }
 
 impl DataFile {
-    pub(super) fn new(dir: &Path, number: u64, len: u64) -> Self {
+    /// The file of this number in `dir`, which is said to have `len` bytes.
+    pub(crate) fn new(dir: &Path, number: u64, len: u64) -> Self {
         Self {
             number,
             path: path(dir, number),
@@ -77,7 +78,8 @@ impl DataFile {
         self.live.load(Ordering::Relaxed)
     }
 
-    pub(super) fn path(&self) -> &Path {
+    /// Where it is.
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
@@ -99,7 +101,7 @@ impl DataFile {
     }
 
     /// Makes sure that it is there, of this number and of this length.
-    pub(super) fn check(&self, disk: &dyn Disk) -> Result<(), DataError> {
+    pub(crate) fn check(&self, disk: &dyn Disk) -> Result<(), DataError> {
         let opened = disk.open_to_read(&self.path)?;
         let len = opened.len()?;
         if len != self.len {
@@ -148,18 +150,22 @@ pub(super) fn unfinished_path(dir: &Path, number: u64) -> PathBuf {
 
 /// What a name in the directory stands for.
 #[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(super) enum Name {
+pub(crate) enum Name {
+    /// A file that is whole.
     Whole(u64),
+    /// One that was never finished.
     Unfinished(u64),
 }
 
 impl Name {
-    pub(super) fn number(self) -> u64 {
+    /// The number of the file.
+    pub(crate) fn number(self) -> u64 {
         let (Self::Whole(number) | Self::Unfinished(number)) = self;
         number
     }
 
-    pub(super) fn path(self, dir: &Path) -> PathBuf {
+    /// The name in `dir`.
+    pub(crate) fn path(self, dir: &Path) -> PathBuf {
         match self {
             Self::Whole(number) => path(dir, number),
             Self::Unfinished(number) => unfinished_path(dir, number),
@@ -167,7 +173,7 @@ impl Name {
     }
 
     /// `None` when the name is none of ours.
-    pub(super) fn parse(name: &str) -> Option<Self> {
+    pub(crate) fn parse(name: &str) -> Option<Self> {
         let (digits, suffix) = name.split_once('.')?;
         let plain = digits.len() == 20 && digits.bytes().all(|digit| digit.is_ascii_digit());
         // There is always a next number.

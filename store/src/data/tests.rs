@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use proptest::test_runner::Config as ProptestConfig;
 
-use super::{Data, Extent, FileWriter, NodeHead, Patience, Reader, file};
+use super::{Data, Extent, FileWriter, NodeHead, Patience, Reader, Verdict, file};
 use crate::disk::SimDisk;
 use crate::error::DiskError;
 use crate::id::{StreamId, StreamNo};
@@ -28,6 +28,10 @@ fn few_cases() -> ProptestConfig {
 }
 
 const DIR: &str = "/data";
+
+fn verify(data: &Data, number: u64) -> Verdict {
+    super::verify(&*data.disk, &data.dir, number)
+}
 
 /// A node, or a part of one, and its entries: what somebody settles.
 #[derive(Clone, PartialEq, Eq, Debug)]

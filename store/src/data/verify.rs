@@ -5,13 +5,12 @@
 
 use std::path::Path;
 
-use super::Data;
 use super::block::Block;
 use super::envelope::{self, Address, Claim, Kind};
 use super::extent::ExtentRow;
 use super::file::{self, Fault, read_footer, read_header, to_usize};
 use super::index::{Index, OTHER_ENTRIES};
-use crate::disk::File;
+use crate::disk::{Disk, File};
 use crate::error::{DataError, Flaw, Malformed};
 
 /// What a check of a file has found.
@@ -25,36 +24,34 @@ pub(crate) struct Verdict {
     pub(crate) findings: Vec<DataError>,
 }
 
-impl Data {
-    /// Reads all of a file and checks it: every block and index, the table, the order of the IDs
-    /// and every count.
-    pub(crate) fn verify(&self, number: u64) -> Verdict {
-        let path = file::path(&self.dir, number);
-        let opened = self.disk.open_to_read(&path);
-        let opened = opened.and_then(|file| Ok((file.len()?, file)));
-        let (len, file) = match opened {
-            Ok(opened) => opened,
-            Err(fault) => {
-                return Verdict {
-                    len: 0,
-                    extents: Vec::new(),
-                    findings: vec![fault.into()],
-                };
-            }
-        };
-        let mut check = Check {
-            file: &*file,
-            path: &path,
-            number,
-            len,
-            findings: Vec::new(),
-        };
-        let extents = check.run();
-        Verdict {
-            len,
-            extents,
-            findings: check.findings,
+/// Reads all of a file in `dir` and checks it: every block and index, the table, the order of the
+/// IDs and every count.
+pub(crate) fn verify(disk: &dyn Disk, dir: &Path, number: u64) -> Verdict {
+    let path = file::path(dir, number);
+    let opened = disk.open_to_read(&path);
+    let opened = opened.and_then(|file| Ok((file.len()?, file)));
+    let (len, file) = match opened {
+        Ok(opened) => opened,
+        Err(fault) => {
+            return Verdict {
+                len: 0,
+                extents: Vec::new(),
+                findings: vec![fault.into()],
+            };
         }
+    };
+    let mut check = Check {
+        file: &*file,
+        path: &path,
+        number,
+        len,
+        findings: Vec::new(),
+    };
+    let extents = check.run();
+    Verdict {
+        len,
+        extents,
+        findings: check.findings,
     }
 }
 

@@ -69,10 +69,18 @@ impl Disk for RealDisk {
         let path = dir.join(LOCK);
         let mut options = OpenOptions::new();
         let lock = Self::open_with(options.create(true).truncate(false), Doing::Lock, &path)?;
-        match rustix::fs::flock(&lock.file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Box::new(lock)),
-            Err(Errno::WOULDBLOCK) => Err(OpenError::Locked { path }),
-            Err(errno) => Err(fault(Doing::Lock, &path, errno.into()).into()),
+        lock.locked(FlockOperation::NonBlockingLockExclusive)
+    }
+
+    fn lock_to_read(&self, dir: &Path) -> Result<Option<Box<dyn DirLock>>, OpenError> {
+        let path = dir.join(LOCK);
+        match fs::File::open(&path) {
+            Ok(file) => {
+                let lock = Real { file, path };
+                lock.locked(FlockOperation::NonBlockingLockShared).map(Some)
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(fault(Doing::Lock, &path, error).into()),
         }
     }
 
@@ -132,6 +140,10 @@ impl Disk for RealDisk {
         fs::remove_file(path).doing(Doing::Remove, path)
     }
 
+    fn remove_dir(&self, dir: &Path) -> Result<(), DiskError> {
+        fs::remove_dir(dir).doing(Doing::Remove, dir)
+    }
+
     fn sync_dir(&self, dir: &Path) -> Result<(), DiskError> {
         fs::File::open(dir)
             .and_then(|opened| opened.sync_all())
@@ -151,6 +163,17 @@ impl Disk for RealDisk {
 struct Real {
     file: fs::File,
     path: PathBuf,
+}
+
+impl Real {
+    /// The file as the lock of its directory.
+    fn locked(self, operation: FlockOperation) -> Result<Box<dyn DirLock>, OpenError> {
+        match rustix::fs::flock(&self.file, operation) {
+            Ok(()) => Ok(Box::new(self)),
+            Err(Errno::WOULDBLOCK) => Err(OpenError::Locked { path: self.path }),
+            Err(errno) => Err(fault(Doing::Lock, &self.path, errno.into()).into()),
+        }
+    }
 }
 
 impl File for Real {
@@ -318,9 +341,16 @@ mod tests {
         let dir = temporary.path().join("a/b");
         RealDisk.create_dir(&dir).unwrap();
         RealDisk.create_dir(&dir).unwrap();
+        assert!(RealDisk.lock_to_read(&dir).unwrap().is_none());
+        assert_eq!(RealDisk.list(&dir).unwrap(), [""; 0]);
         let lock = RealDisk.lock(&dir).unwrap();
         assert!(matches!(RealDisk.lock(&dir), Err(OpenError::Locked { .. })));
+        let refused = RealDisk.lock_to_read(&dir);
+        assert!(matches!(refused, Err(OpenError::Locked { .. })));
         drop(lock);
+        let readers = [(); 2].map(|()| RealDisk.lock_to_read(&dir).unwrap().unwrap());
+        assert!(matches!(RealDisk.lock(&dir), Err(OpenError::Locked { .. })));
+        drop(readers);
         RealDisk.lock(&dir).unwrap();
         RealDisk.create(&dir.join("2"), 0).unwrap();
         RealDisk.create(&dir.join("1"), 0).unwrap();

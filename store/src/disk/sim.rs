@@ -18,7 +18,8 @@
 //!
 //! **Names.** Creating, renaming and removing change a directory at once, and durably when the
 //! directory is synced. After a crash each change since then is kept or lost, independently. A
-//! rename is atomic: both of its halves are. Syncing a file does not sync its name.
+//! rename is atomic: both of its halves are. Syncing a file does not sync its name. Directories are
+//! made, renamed and removed durably.
 //!
 //! **What a kill leaves** ([`SimDisk::after_kill`]). Everything: the kernel lives on. Only locks
 //! are gone.
@@ -35,7 +36,7 @@
 
 mod world;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -251,7 +252,9 @@ impl Disk for SimDisk {
     fn create_dir(&self, dir: &Path) -> Result<(), DiskError> {
         let mut world = self.world.lock();
         world.plain(Doing::Create, dir)?;
-        world.directories.entry(dir.to_owned()).or_default();
+        for dir in dir.ancestors().filter(|dir| !dir.as_os_str().is_empty()) {
+            world.directories.entry(dir.to_owned()).or_default();
+        }
         Ok(())
     }
 
@@ -308,10 +311,14 @@ impl Disk for SimDisk {
     fn list(&self, dir: &Path) -> Result<Vec<String>, DiskError> {
         let mut world = self.world.lock();
         world.plain(Doing::List, dir)?;
-        match world.directories.get(dir) {
-            Some(directory) => Ok(directory.now.keys().cloned().collect()),
-            None => Err(fault(Doing::List, dir, Errno::NOENT.into())),
-        }
+        let Some(directory) = world.directories.get(dir) else {
+            return Err(fault(Doing::List, dir, Errno::NOENT.into()));
+        };
+        let dirs = world.directories.keys();
+        let dirs = dirs.filter(|other| other.parent() == Some(dir));
+        let dirs = dirs.map(|other| name_of(other));
+        let names: BTreeSet<String> = directory.now.keys().cloned().chain(dirs).collect();
+        Ok(names.into_iter().collect())
     }
 
     fn rename(&self, from: &Path, to: &Path) -> Result<(), DiskError> {
@@ -322,6 +329,10 @@ impl Disk for SimDisk {
         );
         let mut world = self.world.lock();
         world.plain(Doing::Rename, from)?;
+        if world.directories.contains_key(from) {
+            let moved = world.move_dir(from, to);
+            return moved.map_err(|source| fault(Doing::Rename, from, source));
+        }
         let inode = world.inode_of(from);
         let inode = inode.ok_or_else(|| fault(Doing::Rename, from, Errno::NOENT.into()))?;
         let directory = world
@@ -362,6 +373,19 @@ impl Disk for SimDisk {
         directory.change(NameChange::Removed {
             name: name_of(path),
         });
+        Ok(())
+    }
+
+    fn remove_dir(&self, dir: &Path) -> Result<(), DiskError> {
+        let mut world = self.world.lock();
+        world.plain(Doing::Remove, dir)?;
+        let refuse = |errno: Errno| fault(Doing::Remove, dir, errno.into());
+        match world.is_empty(dir) {
+            None => return Err(refuse(Errno::NOENT)),
+            Some(false) => return Err(refuse(Errno::NOTEMPTY)),
+            Some(true) => {}
+        }
+        world.directories.remove(dir);
         Ok(())
     }
 

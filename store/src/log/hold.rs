@@ -1,6 +1,7 @@
 //! The files of a log, held while somebody copies them.
 
 use std::fmt;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -67,20 +68,39 @@ impl Held {
     ///
     /// When `upto` is below the segment, or above what has been written.
     pub fn copy(&self, disk: &dyn Disk, path: &Path, upto: Lsn) -> Result<(), DiskError> {
-        let base = self.base();
-        let file_len = position(base, upto).next_multiple_of(FILE_UNIT);
-        let file = disk.create(path, file_len)?;
-        file.write_at(0, &segment::header(base, file_len, None))?;
-        let mut at = base;
-        while at < upto {
-            let to = upto.min(at.plus(PIECE));
-            self.segment
-                .read(at, to, |frames| file.write_at(position(base, at), frames))?;
-            at = to;
-        }
-        file.sync_data()
+        copy(disk, path, self.base()..upto, &mut |part, write| {
+            self.segment.read(part.start, part.end, write)
+        })
     }
 }
+
+/// Makes a segment of the `frames` that `read` hands, part by part, to whom it is given.
+pub(super) fn copy(
+    disk: &dyn Disk,
+    path: &Path,
+    frames: Range<Lsn>,
+    read: &mut ReadParts<'_>,
+) -> Result<(), DiskError> {
+    let Range { start: base, end } = frames;
+    let file_len = position(base, end).next_multiple_of(FILE_UNIT);
+    let file = disk.create(path, file_len)?;
+    file.write_at(0, &segment::header(base, file_len, None))?;
+    let mut at = base;
+    while at < end {
+        let to = end.min(at.plus(PIECE));
+        read(at..to, &mut |bytes| {
+            file.write_at(position(base, at), bytes)
+        })?;
+        at = to;
+    }
+    file.sync_data()
+}
+
+/// Hands frames that it has, from one place to another, to whom it is given.
+type ReadParts<'a> = dyn FnMut(Range<Lsn>, Write<'_>) -> Result<(), DiskError> + 'a;
+
+/// Writes bytes of frames where they belong.
+type Write<'a> = &'a mut dyn FnMut(&[u8]) -> Result<(), DiskError>;
 
 impl fmt::Debug for Held {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

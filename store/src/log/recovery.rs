@@ -65,17 +65,19 @@
 //! worst stop the start.
 
 mod decision;
+mod inspect;
 mod survey;
 
 use std::path::Path;
 use std::sync::Arc;
 
-use self::decision::decide;
+use self::decision::{Seen, decide};
+pub(crate) use self::inspect::{EndSeen, Inspected, SegmentSeen, inspect, segment_of};
 use self::survey::{Found, Walk};
 use super::segment::{self, Segment};
 use super::{LogOptions, Replay, spare};
 use crate::disk::Disk;
-use crate::error::OpenError;
+use crate::error::{DiskError, OpenError};
 use crate::lsn::Lsn;
 
 /// What a log is after recovery: all of it durable, and nothing of it behind its end.
@@ -97,36 +99,18 @@ pub(crate) fn recover(
     options: &LogOptions,
     replay: Replay<'_>,
 ) -> Result<Recovered, OpenError> {
-    let &LogOptions {
-        keep,
-        from,
-        durable,
-        ..
-    } = options;
-    let names = disk.list(dir)?;
-    let bases = names.iter().filter_map(|name| segment::base_of(name));
-    let bases: Vec<Lsn> = bases.collect();
-    let begun_by = |at| bases.partition_point(|base| *base <= at).saturating_sub(1);
-    let mut below = begun_by(keep);
-    let mut found = Vec::new();
-    for base in &bases[below..] {
-        found.push(Found::open(disk, dir, *base)?);
-    }
-    let mut walk = Walk::new(options, replay);
-    let mut glances = begun_by(from) - below;
-    let mut seen = walk.survey(&found, glances)?;
-    while walk.epoch().is_none() && below + glances > 0 {
-        // No frame was found, and so none was replayed.
-        if glances > 0 {
-            glances -= 1;
-        } else {
-            below -= 1;
-            found.insert(0, Found::open(disk, dir, bases[below])?);
-        }
-        seen = walk.survey(&found, glances)?;
-    }
-    let decided = decide(keep, durable, &seen);
-    let decided = decided.map_err(|flaw| flaw.told(keep, |segment| &found[segment]))?;
+    let Surveyed {
+        names,
+        below,
+        found,
+        seen,
+        walk,
+    } = Surveyed::of(options, replay, disk.list(dir)?, &mut |base| {
+        let path = segment::path(dir, base);
+        Found::new(base, disk.open(&path)?, path)
+    })?;
+    let decided = decide(options.keep, options.durable, &seen);
+    let decided = decided.map_err(|flaw| flaw.told(options.keep, |segment| &found[segment]))?;
 
     // From here on the disk is changed. Names may go in any order: whatever is left of the later
     // segments, the log is torn at the same place.
@@ -144,8 +128,8 @@ pub(crate) fn recover(
         segments.push(found.restore(seen.end, walk.witness())?);
     }
     disk.sync_dir(dir)?;
-    for base in &bases[..below] {
-        disk.remove(&segment::path(dir, *base))?;
+    for base in below {
+        disk.remove(&segment::path(dir, base))?;
     }
     Ok(Recovered {
         segments,
@@ -153,4 +137,56 @@ pub(crate) fn recover(
         epoch: walk.epoch().unwrap_or(0),
         torn: decided.torn,
     })
+}
+
+/// What was found in the directory of a log.
+struct Surveyed<'a> {
+    names: Vec<String>,
+    /// The segments that are not needed.
+    below: Vec<Lsn>,
+    /// All others.
+    found: Vec<Found>,
+    /// What was seen in each of them.
+    seen: Vec<Seen>,
+    walk: Walk<'a>,
+}
+
+impl<'a> Surveyed<'a> {
+    /// Looks at the segments among `names`, and changes nothing.
+    fn of(
+        options: &'a LogOptions,
+        replay: Replay<'a>,
+        names: Vec<String>,
+        open: &mut dyn FnMut(Lsn) -> Result<Found, DiskError>,
+    ) -> Result<Self, OpenError> {
+        let bases = names.iter().filter_map(|name| segment::base_of(name));
+        let mut bases: Vec<Lsn> = bases.collect();
+        let begun_by = |at| bases.partition_point(|base| *base <= at).saturating_sub(1);
+        let mut below = begun_by(options.keep);
+        let mut glances = begun_by(options.from) - below;
+        let mut found = Vec::new();
+        for base in &bases[below..] {
+            found.push(open(*base)?);
+        }
+        let mut walk = Walk::new(options, replay);
+        let mut seen = walk.survey(&found, glances)?;
+        while walk.epoch().is_none() && below + glances > 0 {
+            // No frame was found, and so none was replayed.
+            if glances > 0 {
+                glances -= 1;
+            } else {
+                below -= 1;
+                found.insert(0, open(bases[below])?);
+            }
+            seen = walk.survey(&found, glances)?;
+        }
+        bases.truncate(below);
+        Ok(Self {
+            names,
+            below: bases,
+            found,
+            seen,
+            walk,
+        })
+    }
 }

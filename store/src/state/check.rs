@@ -9,9 +9,72 @@ use super::impossible::{
     NO_GROUP,
 };
 use super::stream::Stream;
+use super::{NO_STREAM, NUMBER_TWICE, State, TAKEN};
 use crate::data::{Missing, Reader};
-use crate::id::StreamId;
-use crate::record::Change;
+use crate::id::{StreamId, StreamNo};
+use crate::lsn::Lsn;
+use crate::record::{Change, KeyspaceChange, Record};
+
+impl State {
+    /// Says what is wrong with a record that cannot happen next. One that is right can be applied.
+    pub(crate) fn check(
+        &mut self,
+        reader: &Reader<'_>,
+        record: &Record<'_>,
+    ) -> Result<(), Objection> {
+        match *record {
+            Record::Stream { stream, change } => {
+                unless(!self.homes.contains_key(&stream), NO_STREAM)?;
+                let stream = self.stream_mut(Lsn::ZERO, stream);
+                stream.check(reader, &[change])
+            }
+            Record::Keyspace(change) => self.check_keyspace(&change),
+        }
+    }
+
+    fn check_keyspace(&self, change: &KeyspaceChange<'_>) -> Result<(), Objection> {
+        let exists = |stream| unless(!self.homes.contains_key(&stream), NO_STREAM);
+        let is_new =
+            |stream: StreamNo| unless(stream < self.next || stream.get() == u64::MAX, NUMBER_TWICE);
+        let holder = |db, key| self.cell(db, key).map(|(_, cell)| cell.number());
+        match *change {
+            KeyspaceChange::Created { stream, db, key } => {
+                is_new(stream)?;
+                unless(holder(db, key).is_some(), TAKEN)
+            }
+            KeyspaceChange::Copied {
+                from,
+                stream,
+                db,
+                key,
+                ..
+            } => {
+                exists(from)?;
+                is_new(stream)?;
+                unless(holder(db, key).is_some(), TAKEN)
+            }
+            KeyspaceChange::Moved { stream, db, key } => {
+                exists(stream)?;
+                unless(
+                    holder(db, key).is_some_and(|number| number != stream),
+                    TAKEN,
+                )
+            }
+            KeyspaceChange::Removed { stream } | KeyspaceChange::ExpirySet { stream, .. } => {
+                exists(stream)
+            }
+            KeyspaceChange::Flushed { .. } | KeyspaceChange::DatabasesSwapped { .. } => Ok(()),
+        }
+    }
+}
+
+fn unless(wrong: bool, what: &'static str) -> Result<(), Objection> {
+    if wrong {
+        Err(Objection::Impossible(what))
+    } else {
+        Ok(())
+    }
+}
 
 /// Why changes are not to be made.
 #[derive(Debug)]
@@ -50,13 +113,6 @@ impl Stream {
         before: &[Change<'_>],
         change: &Change<'_>,
     ) -> Result<(), Objection> {
-        let unless = |wrong: bool, what| {
-            if wrong {
-                Err(Objection::Impossible(what))
-            } else {
-                Ok(())
-            }
-        };
         match *change {
             Change::EntryAdded { id, new_node, .. } => {
                 unless(id <= self.last_id_after(before), BELOW_LAST)?;

@@ -200,6 +200,12 @@ impl Entries {
         self.tail.first().map(|entry| entry.at.lsn())
     }
 
+    /// The entries that are only in the log, in order, each with its place there.
+    pub(super) fn in_log(&self) -> impl Iterator<Item = (StreamId, Lsn)> {
+        let tail = self.tail.range(StreamId::MIN, StreamId::MAX);
+        tail.map(|entry| (entry.id, entry.at.lsn()))
+    }
+
     /// Whether nothing can be missing of the entries from `from` on.
     pub(super) fn in_tail(&self, from: StreamId) -> bool {
         let settled = self.settled.as_ref();

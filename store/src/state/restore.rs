@@ -21,7 +21,7 @@
 use std::collections::HashMap;
 
 use super::stream::Stream;
-use super::{Cell, Hash, State, possible};
+use super::{Cell, Hash, Objection, State, possible};
 use crate::checkpoint::Ending;
 use crate::data::Reader;
 use crate::error::{DataError, Malformed};
@@ -29,6 +29,7 @@ use crate::id::StreamNo;
 use crate::lsn::Lsn;
 use crate::record::{KeyspaceChange, Record};
 
+const LATE: &str = "a stream appears late";
 const OUT_OF_ORDER: Malformed = Malformed {
     what: "streams that are not in the order of their numbers",
 };
@@ -112,6 +113,30 @@ impl Restore {
         Ok(())
     }
 
+    /// Says what is wrong with the record that the log holds from `at` to `end`, if it cannot
+    /// happen next. One that is right can be [applied](Self::apply).
+    pub(crate) fn check(
+        &mut self,
+        at: Lsn,
+        end: Lsn,
+        reader: &Reader<'_>,
+        record: &Record<'_>,
+    ) -> Result<(), Objection> {
+        if at >= self.until {
+            return self.state.check(reader, record);
+        }
+        match *record {
+            Record::Stream { stream, change } => match self.cell_before(stream, end) {
+                Some(cell) => cell.stream.get_mut().check(reader, &[change]),
+                None => Ok(()),
+            },
+            Record::Keyspace(
+                KeyspaceChange::Created { stream, .. } | KeyspaceChange::Copied { stream, .. },
+            ) if stream >= self.state.next => Err(Objection::Impossible(LATE)),
+            Record::Keyspace(_) => Ok(()),
+        }
+    }
+
     /// Makes the change that the log holds from `at` to `end`, unless the checkpoint has it.
     ///
     /// # Errors
@@ -161,7 +186,7 @@ impl Restore {
         match *change {
             KeyspaceChange::Created { stream, .. } | KeyspaceChange::Copied { stream, .. } => {
                 let known = stream < self.state.next;
-                possible(known, at, "a stream appears late");
+                possible(known, at, LATE);
             }
             KeyspaceChange::Removed { stream } => drop(self.take_before(at, stream, end)),
             KeyspaceChange::Moved { stream, db, key } => {

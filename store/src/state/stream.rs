@@ -629,6 +629,27 @@ impl Stream {
         self.entries.parts().map(Part::live_in_file)
     }
 
+    /// The extents that it has entries in, in order.
+    pub(crate) fn extents(&self) -> impl Iterator<Item = &Arc<Extent>> {
+        self.entries.parts().map(Part::extent)
+    }
+
+    /// Whether its first and its last entry are where its index says. True of one without entries.
+    pub(crate) fn has_its_ends(&self, reader: &Reader<'_>) -> Result<bool, Missing> {
+        let ends = [self.entries.first_id(), self.entries.last_id()];
+        for id in ends.into_iter().flatten() {
+            if self.entries.get(reader, id)?.is_none() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// The entries that are only in the log, in order, each with its place there.
+    pub(crate) fn in_log(&self) -> impl Iterator<Item = (StreamId, Lsn)> {
+        self.entries.in_log()
+    }
+
     /// Takes about `max_entries` entries off the front of what is in the log below `below`, to be
     /// settled, or `behind` those that another draft took. `None` when there are none, or when that
     /// draft must be installed first. While it gives something, more may be left.

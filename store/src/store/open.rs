@@ -15,7 +15,7 @@ use crate::disk::Disk;
 use crate::error::{DataError, Malformed, OpenError};
 use crate::log::{Log, LogOptions};
 use crate::lsn::Lsn;
-use crate::record::Record;
+use crate::record::records;
 use crate::sabotage;
 use crate::state::{Restore, Stream};
 
@@ -178,24 +178,15 @@ fn apply(
     restore: &mut Restore,
     reader: &Reader<'_>,
     at: Lsn,
-    records: u32,
+    count: u32,
     body: &[u8],
 ) -> Result<(), Fault> {
-    let mut rest = body;
-    let place = |rest: &[u8]| at.plus((body.len() - rest.len()) as u64);
-    for _ in 0..records {
-        let start = place(rest);
-        let record = Record::decode(&mut rest)?;
+    for placed in records(at, count, body) {
+        let (start, end, record) = placed.map_err(|(_, cause)| cause)?;
         if sabotage::passes_over(&record) {
             continue;
         }
-        restore.apply(start, place(rest), reader, &record)?;
+        restore.apply(start, end, reader, &record)?;
     }
-    if rest.is_empty() {
-        Ok(())
-    } else {
-        Err(Fault::Malformed(Malformed {
-            what: "bytes after the last record",
-        }))
-    }
+    Ok(())
 }

@@ -325,6 +325,30 @@ impl Store {
     /// When the disk refuses. Nothing is lost, and nothing waits for it.
     pub fn round(&self) -> Result<Round, UpkeepError> {
         let _turn = self.upkeep.turn.lock();
+        self.round_in_turn()
+    }
+
+    /// Does a round, and then something with the number of its checkpoint and the data files that
+    /// it names: nothing of what it needs is freed meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// As [`round`](Self::round).
+    pub(super) fn after_round<R>(
+        &self,
+        then: impl FnOnce(u64, &mut dyn Iterator<Item = u64>) -> R,
+    ) -> Result<R, UpkeepError> {
+        let _turn = self.upkeep.turn.lock();
+        self.round_in_turn()?;
+        let (number, files) = {
+            let state = self.upkeep.state.lock();
+            (state.last_number, state.live.clone())
+        };
+        Ok(then(number, &mut files.into_keys()))
+    }
+
+    /// A round. The caller has the turn.
+    fn round_in_turn(&self) -> Result<Round, UpkeepError> {
         let plan = plan(
             &Figures {
                 asked: true,

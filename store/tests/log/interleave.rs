@@ -83,6 +83,10 @@ impl Disk for CallingBack {
     fn link(&self, from: &Path, to: &Path) -> Result<(), DiskError> {
         self.disk.link(from, to)
     }
+    fn remove_dir(&self, dir: &Path) -> Result<(), DiskError> {
+        self.disk.remove_dir(dir)
+    }
+
     fn sync_dir(&self, dir: &Path) -> Result<(), DiskError> {
         self.disk.sync_dir(dir)
     }

@@ -7,7 +7,7 @@ use proptest::prelude::any;
 use proptest::proptest;
 use proptest::test_runner::Config as ProptestConfig;
 
-use super::{Node, entries, names, node, open, path, read_anew, write};
+use super::{Node, entries, names, node, open, path, read_anew, verify, write};
 use crate::codec::put_integer;
 use crate::data::block::Block;
 use crate::data::envelope::{self, Address, Kind};
@@ -51,7 +51,7 @@ impl Fixture {
 
     /// What is wrong with the file is noticed, and never read.
     fn notices(&self, what: &str) -> Vec<DataError> {
-        let findings = self.data.verify(1).findings;
+        let findings = verify(&self.data, 1).findings;
         assert!(!findings.is_empty(), "{what}");
         for (extent, (_, nodes)) in self.extents.iter().zip(&self.streams) {
             match read_anew(&self.data, extent) {
@@ -98,7 +98,7 @@ fn every_flipped_byte_is_noticed() {
             }
             fixture.disk.flip(&path(1), pos, 0x10);
         }
-        assert!(fixture.data.verify(1).findings.is_empty());
+        assert!(verify(&fixture.data, 1).findings.is_empty());
     }
 }
 
@@ -127,7 +127,7 @@ fn damage_to_a_block_leaves_the_others_readable() {
 #[test]
 fn a_check_goes_on_where_index_or_table_are_lost() {
     let positions = |data: &Data| -> Vec<u64> {
-        let findings = data.verify(1).findings.into_iter();
+        let findings = verify(data, 1).findings.into_iter();
         let positions = findings.map(|finding| match finding {
             DataError::Corrupt { pos, .. } => pos,
             DataError::Disk(fault) => panic!("{fault}"),
@@ -208,7 +208,7 @@ fn whole_blocks_from_elsewhere_are_not_taken_for_the_right_ones() {
         refused.to_string(),
         "/data/00000000000000000001.data is damaged at byte 0: the file has the number 2"
     );
-    assert!(!data.verify(1).findings.is_empty());
+    assert!(!verify(&data, 1).findings.is_empty());
     assert_eq!(names(&disk), [path(1)]);
 }
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{DIR, names, node, open, path, write};
+use super::{DIR, names, node, open, path, verify, write};
 use crate::data::{Data, Extent, Missing, Patience, Reader};
 use crate::disk::{Disk, Fault, Repeat, SimDisk};
 use crate::error::DataError;
@@ -128,6 +128,6 @@ fn a_file_that_is_not_there_is_named() {
         "{refused}"
     );
     assert!(data.files().is_empty());
-    let findings = data.verify(7).findings;
+    let findings = verify(&data, 7).findings;
     assert!(matches!(findings[..], [DataError::Disk(_)]), "{findings:?}");
 }

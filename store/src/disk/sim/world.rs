@@ -112,6 +112,32 @@ impl World {
         self.directories.get_mut(path.parent()?)
     }
 
+    /// Whether nothing is in a directory; `None` when there is none.
+    pub(super) fn is_empty(&self, dir: &Path) -> Option<bool> {
+        let directory = self.directories.get(dir)?;
+        let mut others = self.directories.keys();
+        let has_dirs = others.any(|other| other.parent() == Some(dir));
+        Some(directory.now.is_empty() && !has_dirs)
+    }
+
+    /// Gives a directory another name, with all that is in it.
+    pub(super) fn move_dir(&mut self, from: &Path, to: &Path) -> io::Result<()> {
+        if self.is_empty(to) == Some(false) {
+            return Err(Errno::NOTEMPTY.into());
+        }
+        let moved = self
+            .directories
+            .extract_if(.., |dir, _| dir.starts_with(from));
+        let moved: Vec<_> = moved.collect();
+        for (dir, directory) in moved {
+            let rest = dir.strip_prefix(from).expect("it starts with it");
+            // Joining nothing would end the path in a slash.
+            let dir = to.iter().chain(rest.iter()).collect();
+            self.directories.insert(dir, directory);
+        }
+        Ok(())
+    }
+
     pub(super) fn allocated(&self) -> u64 {
         let named = self.directories.values().flat_map(|dir| dir.now.values());
         let named: BTreeSet<_> = named.collect();

@@ -63,19 +63,8 @@ pub(super) enum Flaw {
 
 /// The table of [`recovery`](super), for the segments that are not wholly below `keep`.
 pub(super) fn decide(keep: Lsn, durable: Lsn, seen: &[Seen]) -> Result<End, Flaw> {
-    for (segment, seen) in seen.iter().enumerate() {
-        match seen.header {
-            HeaderSeen::Whole { base, .. } if base != seen.base => {
-                return Err(Flaw::Renamed { segment, base });
-            }
-            HeaderSeen::Whole { file_len: made, .. } if seen.file_len < made => {
-                return Err(Flaw::Truncated { segment, made });
-            }
-            HeaderSeen::UnknownVersion(version) => {
-                return Err(Flaw::UnknownVersion { segment, version });
-            }
-            HeaderSeen::Whole { .. } | HeaderSeen::Damaged => {}
-        }
+    if let Some(flaw) = header_flaws(seen).next() {
+        return Err(flaw);
     }
     let Some(first) = seen
         .first()
@@ -137,6 +126,21 @@ pub(super) fn decide(keep: Lsn, durable: Lsn, seen: &[Seen]) -> Result<End, Flaw
         segments: if headless { last } else { last + 1 },
         torn: headless || reached.dirt > 0 || !further.is_empty(),
     })
+}
+
+/// What the headers of segments say against them.
+pub(super) fn header_flaws(seen: &[Seen]) -> impl Iterator<Item = Flaw> {
+    let flaw = |(segment, seen): (usize, &Seen)| match seen.header {
+        HeaderSeen::Whole { base, .. } if base != seen.base => {
+            Some(Flaw::Renamed { segment, base })
+        }
+        HeaderSeen::Whole { file_len: made, .. } if seen.file_len < made => {
+            Some(Flaw::Truncated { segment, made })
+        }
+        HeaderSeen::UnknownVersion(version) => Some(Flaw::UnknownVersion { segment, version }),
+        HeaderSeen::Whole { .. } | HeaderSeen::Damaged => None,
+    };
+    seen.iter().enumerate().filter_map(flaw)
 }
 
 impl Flaw {

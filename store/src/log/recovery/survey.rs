@@ -1,11 +1,12 @@
 //! Reading the files of a log: along the frames as far as they lead, and as little of the rest as
 //! tells what became of it.
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::decision::Seen;
-use crate::disk::{Disk, File};
+use crate::disk::File;
 use crate::error::{DiskError, OpenError, Witness};
 use crate::log::fences::Fences;
 use crate::log::frame::{self, Kind, named, whole};
@@ -25,9 +26,7 @@ pub(super) struct Found {
 }
 
 impl Found {
-    pub(super) fn open(disk: &dyn Disk, dir: &Path, base: Lsn) -> Result<Self, DiskError> {
-        let path = segment::path(dir, base);
-        let file = disk.open(&path)?;
+    pub(super) fn new(base: Lsn, file: Arc<dyn File>, path: PathBuf) -> Result<Self, DiskError> {
         let len = file.len()?;
         Ok(Self {
             base,
@@ -39,6 +38,14 @@ impl Found {
 
     pub(super) fn path(&self) -> &Path {
         &self.path
+    }
+
+    pub(super) fn base(&self) -> Lsn {
+        self.base
+    }
+
+    pub(super) fn file(&self) -> Arc<dyn File> {
+        Arc::clone(&self.file)
     }
 
     pub(super) fn len(&self) -> u64 {
@@ -145,6 +152,7 @@ pub(super) struct Walk<'a> {
     from: Lsn,
     epoch: Option<u32>,
     witness: Lsn,
+    frames: u64,
     progress: Option<&'a Progress>,
     replay: Replay<'a>,
 }
@@ -155,6 +163,7 @@ impl<'a> Walk<'a> {
             from: options.from,
             epoch: None,
             witness: options.durable,
+            frames: 0,
             progress: options.progress.as_deref(),
             replay,
         }
@@ -168,6 +177,11 @@ impl<'a> Walk<'a> {
     /// Everything below has been durable.
     pub(super) fn witness(&self) -> Lsn {
         self.witness
+    }
+
+    /// How many frames were followed.
+    pub(super) fn frames(&self) -> u64 {
+        self.frames
     }
 
     /// Looks at the headers of the first `glances` segments, and at the frames of the others.
@@ -245,6 +259,7 @@ impl<'a> Walk<'a> {
                 return Ok(end);
             }
             self.epoch = Some(epoch);
+            self.frames += 1;
             self.witness = self.witness.max(frame.facts.durable);
             end = frame.end();
             if let Some(progress) = self.progress {
@@ -299,6 +314,32 @@ impl<'a> Walk<'a> {
         }
         Ok((if touched { to - start } else { 0 }, witness))
     }
+}
+
+/// The parts of a segment, looked at for itself, that are no frames and have frames behind them, or
+/// the segment that begins at `next`.
+pub(super) fn gaps(found: &Found, next: Option<Lsn>) -> Result<Vec<Range<Lsn>>, DiskError> {
+    let mut buffer = Vec::new();
+    let mut reading = Reading::new(found, &mut buffer);
+    let frames = reading.all_frames()?;
+    let place = |at: usize| found.base.plus(at as u64);
+    let mut gaps = Vec::new();
+    // Where the last frame ends, and where the next is looked for.
+    let (mut end, mut from) = (0, 0);
+    while let Some((at, len)) = named(frames, from, frames.len(), found.base) {
+        from = at + 1;
+        if whole(&frames[at..], place(at)).is_some() {
+            if at > end {
+                gaps.push(place(end)..place(at));
+            }
+            (end, from) = (at + len, at + len);
+        }
+    }
+    gaps.extend(
+        next.filter(|next| *next > place(end))
+            .map(|next| place(end)..next),
+    );
+    Ok(gaps)
 }
 
 /// The length of `bytes` up to the last that is not zero.
@@ -377,12 +418,14 @@ mod tests {
     /// What lies behind the frames, which end `end` bytes behind the beginning, when epoch 3 was
     /// the last.
     fn behind(disk: &SimDisk, header: &HeaderSeen, end: u64) -> (usize, Option<Witness>) {
-        let found = Found::open(disk, Path::new("/"), BASE).unwrap();
+        let path = segment::path(Path::new("/"), BASE);
+        let found = Found::new(BASE, disk.open(&path).unwrap(), path).unwrap();
         let replay: Replay<'_> = &mut |_, _, _| Ok(());
         let walk = Walk {
             from: Lsn::ZERO,
             epoch: Some(3),
             witness: Lsn::ZERO,
+            frames: 0,
             progress: None,
             replay,
         };
