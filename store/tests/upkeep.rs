@@ -11,7 +11,7 @@ use headwater_store::disk::{Loss, SimDisk};
 use headwater_store::log::LogOptions;
 use headwater_store::{
     Budgets, Change, CommitError, Fields, IdRule, Ids, Loaded, Missing, NodeLimits, Store,
-    StoreOptions, StreamMut, Trim, TrimBy,
+    StoreOptions, StreamId, StreamMut, Trim, TrimBy,
 };
 
 fn options() -> StoreOptions {
@@ -206,4 +206,51 @@ fn rounds_go_on_while_streams_come_change_and_go() {
     assert_eq!(store.dump().unwrap(), before);
     store.round().unwrap();
     assert_eq!(store.dump().unwrap(), before);
+}
+
+#[test]
+fn approximate_trimming_spares_a_node_that_is_dead_up_to_where_its_block_ends() {
+    let disk = SimDisk::new();
+    let store = open(&disk);
+    store.alone().create(0, b"a", 0).unwrap();
+    // Two nodes of three entries; the second one is cut behind its first entry.
+    for (ms, bytes) in [
+        (1, 9),
+        (2, 9),
+        (3, 9),
+        (4, 20_000),
+        (5, 20_000),
+        (6, 20_000),
+    ] {
+        let access = store.shared();
+        let mut stream = access.stream(0, b"a", 0).unwrap();
+        let limits = NodeLimits {
+            bytes: 1 << 20,
+            entries: 3,
+        };
+        let mut buffer = Vec::new();
+        let fields = Fields::encode([&b"field"[..], &vec![b'x'; bytes]], &mut buffer);
+        let added = stream.entry_added(StreamId::new(ms, 0), fields, limits);
+        stream.commit(&[added]).unwrap();
+    }
+    store.round().unwrap();
+    with(&store, b"a", |stream| {
+        let ids = [StreamId::new(4, 0)];
+        let ids = Ids::from(&ids);
+        stream.commit(&[Change::EntriesDeleted { ids }])
+    });
+    let approximate = true;
+    let left = with(&store, b"a", |stream| {
+        let by = TrimBy::MaxLen(2);
+        let trim = Trim {
+            by,
+            approximate,
+            limit: None,
+        };
+        let point = stream.trim_point(&trim)?.unwrap();
+        let through = point.through;
+        stream.commit(&[Change::Trimmed { through }])?;
+        Ok((point.removed, stream.len()))
+    });
+    assert_eq!(left, Some((3, 2)));
 }

@@ -125,14 +125,12 @@ impl Entries {
         let mut parts = settled.parts.iter().enumerate();
         let stop =
             parts.find(|(at, part)| !pass(&mut skipped, part.live(), part.row().end, (at + 1, 0)));
-        let mut cut = false;
         if let Some((at, part)) = stop {
             let index = reader.index(part.extent())?;
             for row in index.rows() {
                 let next = (at, row.ordinals().end);
                 let live = part.live_in(row.ordinals());
                 if !pass(&mut skipped, live, row.end, next) {
-                    cut = row.continues;
                     break;
                 }
             }
@@ -143,14 +141,13 @@ impl Entries {
         if let Some(node) = in_tail.filter(|_| skipped.live > others) {
             skipped.live = others;
             skipped.through = before(node.first());
-        } else if let Some(last) = settled.live_before(skipped.next)
-            && (cut || settled.may_go_on(last))
+        } else if skipped.through > StreamId::MIN
+            && let Some(behind) = settled.live_from(skipped.next)
         {
-            // Back to where the node begins, if more of it is behind.
-            let span = settled.span(reader, last)?;
-            let next = skipped.next;
-            if span.end_part() > last.0 || span.end() > next {
-                skipped.live -= u64::from(settled.live_of(&span, next));
+            // Back to where the next node begins, if a part of it was passed, living or not.
+            let span = settled.span(reader, behind)?;
+            if span.head.first <= skipped.through {
+                skipped.live -= u64::from(settled.live_of(&span, skipped.next));
                 skipped.through = before(span.head.first);
                 skipped.next = span.start();
             }
@@ -290,13 +287,6 @@ fn before(id: StreamId) -> StreamId {
 }
 
 impl Settled {
-    /// Whether more of the node may be in the next part that has this entry.
-    fn may_go_on(&self, (at, ordinal): (usize, u32)) -> bool {
-        let next = self.parts.get(at + 1);
-        next.is_some_and(|next| next.row().continues)
-            && self.parts[at].live_in(ordinal + 1..u32::MAX) == 0
-    }
-
     /// How many entries of a node are live before part and ordinal.
     fn live_of(&self, span: &Span, (at, ordinal): (usize, u32)) -> u32 {
         let lives = span.ranges.iter().map(|(part, ordinals)| {
