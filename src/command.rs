@@ -29,6 +29,7 @@ pub(crate) use transaction::Queued;
 /// Every command, sorted by name.
 pub(crate) static COMMANDS: &[&Spec] = &[
     &connection::AUTH,
+    &server::BACKUP,
     &server::BGREWRITEAOF,
     &server::BGSAVE,
     &connection::CLIENT,

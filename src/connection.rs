@@ -402,7 +402,7 @@ impl Connection {
         let timeout = (park.timeout_ms > 0).then(|| Duration::from_millis(park.timeout_ms));
         let deadline = timeout.and_then(|timeout| clock::instant().checked_add(timeout));
         let (db, protocol) = (self.session.db, self.session.protocol);
-        let (now, wanted) = (clock::unix_ms(), park.until);
+        let (now, wanted) = (clock::unix_ms(), park.until.clone());
         let ticket = self
             .server
             .waiters
@@ -415,7 +415,7 @@ impl Connection {
                 biased;
                 lacks = ticket.called() => lacks,
                 () = until(deadline) => None,
-                () = look_when(&server, &ticket, wanted) => None,
+                () = look_when(&server, &ticket, wanted.as_ref()) => None,
                 end = self.watch() => break Err(end),
             };
             let Some(lacks) = lacks else { break Ok(()) };
@@ -470,16 +470,20 @@ impl Connection {
 
 /// Looks again on behalf of a ticket once something is so. Does not return: what comes of it calls
 /// the ticket.
-async fn look_when(server: &Arc<Server>, ticket: &Arc<Ticket>, until: Option<Until>) {
+async fn look_when(server: &Arc<Server>, ticket: &Arc<Ticket>, until: Option<&Until>) {
     let is_so = match until {
         None => false,
-        Some(Until::Durable(lsn)) => {
+        Some(Until::Backup(making)) => {
+            making.ended().await;
+            true
+        }
+        Some(&Until::Durable(lsn)) => {
             let log = Arc::clone(server.store().log());
             let synced = tokio::task::spawn_blocking(move || log.wait_durable(lsn)).await;
             // A log that failed ends the server; until then nothing more becomes durable.
             matches!(synced, Ok(Ok(_)))
         }
-        Some(Until::Round(round)) => {
+        Some(&Until::Round(round)) => {
             // However it ended, the command says it.
             drop(poll_fn(|cx| server.store().poll_round(round, cx)).await);
             true

@@ -13,6 +13,7 @@
 
 #![forbid(unsafe_code)]
 
+mod backups;
 mod chance;
 mod clients;
 mod clock;

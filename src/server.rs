@@ -8,6 +8,7 @@ use headwater_store::{OpenError, Store};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
+use crate::backups::Backups;
 use crate::chance::{self, Chance};
 use crate::clients::Clients;
 use crate::clock;
@@ -31,6 +32,7 @@ pub(crate) struct Server {
     pub(crate) clients: Clients,
     pub(crate) space: Space,
     pub(crate) saves: Saves,
+    pub(crate) backups: Backups,
     pub(crate) waiters: Waiters,
     pub(crate) pause: Pause,
     pub(crate) stats: Stats,
@@ -52,6 +54,7 @@ impl Server {
             clients: Clients::default(),
             space: Space::default(),
             saves: Saves::default(),
+            backups: Backups::default(),
             waiters: Waiters::default(),
             pause: Pause::default(),
             stats: Stats::new(),

@@ -3,6 +3,8 @@
 
 #![expect(clippy::unwrap_used, reason = "the helpers of tests are tests, too")]
 
+#[path = "wire/backup.rs"]
+mod backup;
 #[path = "wire/client.rs"]
 mod client;
 #[path = "wire/cold.rs"]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use headwater_resp::Writer;
 use headwater_store::{AppendError, Cold, CommitError, DataError, Lsn, Missing};
 
+use crate::backups::Making;
 use crate::command::Data;
 use crate::refusal::Refusal;
 
@@ -72,6 +73,13 @@ impl Park {
         }
     }
 
+    pub(crate) fn until_backup(self, making: Arc<Making>) -> Self {
+        Self {
+            until: Some(Until::Backup(making)),
+            ..self
+        }
+    }
+
     pub(crate) fn or_at_last(self, at_last: impl FnOnce(&mut Writer<'_>) + Send + 'static) -> Self {
         Self {
             at_last: Box::new(at_last),
@@ -81,8 +89,10 @@ impl Park {
 }
 
 /// Something about the store that a command waits for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(crate) enum Until {
+    /// This backup has been made, or given up.
+    Backup(Arc<Making>),
     /// Everything below is durable.
     Durable(Lsn),
     /// This round of upkeep has ended.

@@ -1,5 +1,6 @@
 //! Commands about the server.
 
+mod backup;
 mod command;
 mod config;
 mod info;
@@ -10,6 +11,7 @@ mod shutdown;
 mod time;
 mod wait;
 
+pub(crate) use backup::BACKUP;
 pub(crate) use command::COMMAND;
 pub(crate) use config::CONFIG;
 pub(crate) use info::INFO;

@@ -33,6 +33,7 @@ const fn same(left: &[u8], right: &[u8]) -> bool {
 }
 
 pub(crate) const APPENDFSYNC: Id = id("appendfsync");
+pub(crate) const BACKUP_DIR: Id = id("backup-dir");
 pub(crate) const BIND: Id = id("bind");
 pub(crate) const CACHE_SIZE: Id = id("cache-size");
 pub(crate) const CHECKPOINT_AFTER: Id = id("checkpoint-after");

@@ -184,6 +184,7 @@ pub(crate) static DIRECTIVES: &[Directive] = &[
     accepted("appendonly", Form(form::appendonly), "yes", ALWAYS_LOGGED),
     accepted("auto-aof-rewrite-min-size", Memory { min: 0, max: MAX }, "64mb", LOG),
     accepted("auto-aof-rewrite-percentage", Int { min: 0, max: I32 }, "100", LOG),
+    here("backup-dir", Text, "", "where `BACKUP` makes backups; empty refuses them").at_start(),
     accepted("bgsave-cpulist", Text, "", PROCESS).at_start().or("bgsave_cpulist"),
     here("bind", Words, "127.0.0.1 -::1",
         "the addresses to listen on; `*` is every IPv4 address, `::*` every IPv6 one, and a \
