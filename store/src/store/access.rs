@@ -609,6 +609,7 @@ impl fmt::Debug for Access<'_> {
 /// # Panics
 ///
 /// When that is not the entry: the index or the log is damaged.
+#[inline]
 pub(super) fn fields_of<'b>(entry: &Entry, at: Lsn, mut bytes: &'b [u8]) -> Fields<'b> {
     match Record::decode(&mut bytes) {
         Ok(Record::Stream {

@@ -9,7 +9,7 @@ use super::part::Part;
 use super::settled::{Gather, Held, Settled, id_at};
 use super::span::{Span, first_piece, piece_of, span_of};
 use super::tail::{Node, Tail};
-use crate::data::{Missing, Reader};
+use crate::data::{Missing, NodeHead, Reader};
 use crate::id::StreamId;
 
 /// A change of the settled tier.
@@ -167,7 +167,13 @@ impl Settled {
         let straddling = edit.straddling(tail, drop, cut, through)?;
         let touched = |part: &Part| cut > 0 || part.row().continues;
         if self.parts.get(drop).is_some_and(touched) {
-            let passed = edit.nodes_passed(tail, drop, cut, through)?;
+            let mut passed = edit.nodes_passed(drop, cut, through)?;
+            if let Some((head, span)) = edit.goes_on(tail, drop, cut)? {
+                // It was taken for one that ends here.
+                passed -= u32::from(head.last <= through);
+                let end = span.end_part();
+                edit.part_mut(end).nodes -= u32::from(end > drop && span.head.last <= through);
+            }
             let part = edit.part_mut(drop);
             part.nodes -= passed;
             removed += u64::from(part.delete_before(cut));
@@ -310,13 +316,8 @@ impl<'a> Edit<'a> {
     }
 
     /// How many visible nodes end in part `at`, up to `through`, which has `ordinal` entries there.
-    fn nodes_passed(
-        &self,
-        tail: &Tail,
-        at: usize,
-        ordinal: u32,
-        through: StreamId,
-    ) -> Result<u32, Missing> {
+    /// Counts one that [goes on](Self::goes_on) as if it did not.
+    fn nodes_passed(&self, at: usize, ordinal: u32, through: StreamId) -> Result<u32, Missing> {
         let part = self.at(at);
         // Of the node in front, entries may be live in the parts before.
         let mut alive = false;
@@ -362,18 +363,26 @@ impl<'a> Edit<'a> {
             }
         }
         gather.finish()?;
-        // The last live one may go on in another part: then it does not end here.
-        if let Some(last) = part.prev_live(u32::MAX)
-            && last < ordinal
-        {
-            let piece = piece_of(self.reader, part, last)?;
-            let ends_in_tail = tail
-                .continued()
-                .is_some_and(|node| node.first() == piece.head.first);
-            let ends_behind = ends_in_tail || self.span(at, last)?.end_part() > at;
-            passed -= u32::from(ends_behind && piece.head.last <= through);
-        }
         Ok(passed)
+    }
+
+    /// The node that goes on behind part `at`, if it has the last live entry there, and that is
+    /// before `ordinal`; with what its piece in the part says.
+    fn goes_on(
+        &self,
+        tail: &Tail,
+        at: usize,
+        ordinal: u32,
+    ) -> Result<Option<(NodeHead, Span)>, Missing> {
+        let part = self.at(at);
+        let Some(last) = part.prev_live(u32::MAX).filter(|&last| last < ordinal) else {
+            return Ok(None);
+        };
+        let head = piece_of(self.reader, part, last)?.head;
+        let in_tail = tail.continued();
+        let in_tail = in_tail.is_some_and(|node| node.first() == head.first);
+        let span = self.span(at, last)?;
+        Ok((in_tail || span.end_part() > at).then_some((head, span)))
     }
 
     /// The last node of which something is live, for the tail to keep: it does not end here then.

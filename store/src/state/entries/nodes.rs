@@ -142,15 +142,11 @@ impl Entries {
             skipped.live = others;
             skipped.through = before(node.first());
         } else if skipped.through > StreamId::MIN
-            && let Some(behind) = settled.live_from(skipped.next)
+            && let Some(span) = settled.cut(reader, &skipped)?
         {
-            // Back to where the next node begins, if a part of it was passed, living or not.
-            let span = settled.span(reader, behind)?;
-            if span.head.first <= skipped.through {
-                skipped.live -= u64::from(settled.live_of(&span, skipped.next));
-                skipped.through = before(span.head.first);
-                skipped.next = span.start();
-            }
+            skipped.live -= u64::from(settled.live_of(&span, skipped.next));
+            skipped.through = before(span.head.first);
+            skipped.next = span.start();
         }
         Ok(skipped)
     }
@@ -287,6 +283,28 @@ fn before(id: StreamId) -> StreamId {
 }
 
 impl Settled {
+    /// The node of which a part was passed over, and not all.
+    fn cut(&self, reader: &Reader<'_>, skipped: &Skipped) -> Result<Option<Span>, Missing> {
+        if let Some(behind) = self.live_from(skipped.next) {
+            // What was passed of it may be dead.
+            let span = self.span(reader, behind)?;
+            if span.head.first <= skipped.through {
+                return Ok(Some(span));
+            }
+        }
+        if let Some((at, ordinal)) = self.live_before(skipped.next) {
+            // What was not may be dead, too, and still say how the node ends.
+            let next = self.parts.get(at + 1);
+            if next.is_some_and(|next| next.row().continues)
+                && self.parts[at].live_in(ordinal + 1..u32::MAX) == 0
+            {
+                let span = self.span(reader, (at, ordinal))?;
+                return Ok(Some(span).filter(|span| span.head.last > skipped.through));
+            }
+        }
+        Ok(None)
+    }
+
     /// How many entries of a node are live before part and ordinal.
     fn live_of(&self, span: &Span, (at, ordinal): (usize, u32)) -> u32 {
         let lives = span.ranges.iter().map(|(part, ordinals)| {

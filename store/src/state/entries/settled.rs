@@ -220,7 +220,7 @@ pub(super) fn live_entries(
 
 /// Collects what is missing, so that one halt suffices for it.
 #[derive(Default)]
-pub(super) struct Gather(Cold);
+pub(super) struct Gather(Vec<Cold>);
 
 impl Gather {
     /// The value; `None` when it is missing, which is noted.
@@ -231,7 +231,7 @@ impl Gather {
         match value {
             Ok(value) => Ok(Some(value)),
             Err(Missing::Cold(cold)) => {
-                self.0.merge(cold);
+                self.0.push(cold);
                 Ok(None)
             }
             Err(unreadable) => Err(unreadable),
@@ -244,11 +244,17 @@ impl Gather {
     }
 
     /// Says what is missing.
-    pub(super) fn finish(self) -> Result<(), Missing> {
-        if self.is_complete() {
-            Ok(())
-        } else {
-            Err(Missing::Cold(self.0))
+    pub(super) fn finish(mut self) -> Result<(), Missing> {
+        // Pairs, and pairs of pairs: merging sorts.
+        while self.0.len() > 1 {
+            let mut rest = self.0.into_iter();
+            let mut merged = Vec::with_capacity(rest.len().div_ceil(2));
+            while let Some(mut cold) = rest.next() {
+                rest.next().into_iter().for_each(|next| cold.merge(next));
+                merged.push(cold);
+            }
+            self.0 = merged;
         }
+        self.0.pop().map_or(Ok(()), |cold| Err(Missing::Cold(cold)))
     }
 }

@@ -38,11 +38,7 @@ enum Step {
     },
     Claim(Index),
     Copy,
-    Delete {
-        from: Index,
-        many: usize,
-        every: usize,
-    },
+    Delete(Deletion),
     Deliver {
         many: usize,
         pending: bool,
@@ -64,7 +60,29 @@ enum Step {
         max: usize,
     },
     SnapshotParts(u64),
+    /// A snapshot of the front, written and installed at once.
+    Settle {
+        below: Index,
+        max: usize,
+    },
+    /// The same of parts.
+    Compact(u64),
     Trim(Trimming),
+}
+
+/// Entries to delete, relative to those that there are.
+#[derive(Copy, Clone, Debug)]
+enum Deletion {
+    /// Some that follow each other, or every second or third.
+    Some {
+        from: Index,
+        many: usize,
+        every: usize,
+    },
+    /// The first ones.
+    First(usize),
+    /// The last ones.
+    Last(usize),
 }
 
 /// What an entry holds: which names, and how many bytes of value.
@@ -78,9 +96,18 @@ struct Words {
 #[derive(Clone, Debug)]
 struct Trimming {
     keep: Index,
-    by_id: bool,
+    by: By,
     approximate: bool,
     limit: Option<u64>,
+}
+
+#[derive(Copy, Clone, Debug)]
+enum By {
+    Len,
+    /// The ID behind one that is or was there.
+    Id,
+    /// An ID that has been deleted: it may be the last of its node.
+    DeletedId,
 }
 
 fn words() -> impl Strategy<Value = Words> {
@@ -95,78 +122,75 @@ fn limits() -> impl Strategy<Value = NodeLimits> {
 
 fn trimming() -> impl Strategy<Value = Trimming> {
     let limit = prop_oneof![2 => Just(None), 1 => (1..12_u64).prop_map(Some)];
-    (any::<Index>(), any::<bool>(), any::<bool>(), limit).prop_map(
-        |(keep, by_id, approximate, limit)| Trimming {
+    let by = select(&[By::Len, By::Id, By::DeletedId][..]);
+    (any::<Index>(), by, any::<bool>(), limit).prop_map(|(keep, by, approximate, limit)| {
+        let limit = limit.filter(|_| approximate);
+        Trimming {
             keep,
-            by_id,
+            by,
             approximate,
-            limit: limit.filter(|_| approximate),
-        },
-    )
+            limit,
+        }
+    })
 }
 
-fn step() -> impl Strategy<Value = Step> {
+fn deletion() -> impl Strategy<Value = Deletion> {
+    let some = (any::<Index>(), 1..9_usize, 1..4_usize);
+    prop_oneof![
+        2 => some.prop_map(|(from, many, every)| Deletion::Some { from, many, every }),
+        1 => (1..5_usize).prop_map(Deletion::First),
+        2 => (1..5_usize).prop_map(Deletion::Last),
+    ]
+}
+
+/// Steps of a history, in which most entries are added under the same limits.
+fn step(usual: NodeLimits) -> impl Strategy<Value = Step> {
+    let limits = prop_oneof![9 => Just(usual), 1 => limits()];
     let trim = prop_oneof![9 => Just(None), 1 => trimming().prop_map(Some)];
-    let add = (1..3_u64, words(), limits(), trim);
-    let delete = (any::<Index>(), 1..9_usize, 1..4_usize);
+    let add = (1..3_u64, words(), limits, trim);
+    let front = || (any::<Index>(), select(&[1, 3, 10, 1000][..]));
     prop_oneof![
         20 => add.prop_map(|(ahead, words, limits, trim)| Step::Add { ahead, words, limits, trim }),
         1 => any::<Index>().prop_map(Step::Claim),
+        1 => any::<u64>().prop_map(Step::Compact),
         1 => Just(Step::Copy),
-        6 => delete.prop_map(|(from, many, every)| Step::Delete { from, many, every }),
+        6 => deletion().prop_map(Step::Delete),
         2 => (1..9_usize, any::<bool>())
             .prop_map(|(many, pending)| Step::Deliver { many, pending }),
         1 => Just(Step::DropDraft),
-        5 => Just(Step::Install),
+        4 => Just(Step::Install),
         1 => (0..3_u64, 0..3_u64, any::<bool>())
             .prop_map(|(ahead, added, deleted)| Step::Position { ahead, added, deleted }),
         1 => any::<Index>().prop_map(Step::PositionGroup),
         1 => (any::<Index>(), 1..9_u64).prop_map(|(after, many)| Step::Redeliver { after, many }),
-        4 => (any::<Index>(), select(&[1, 3, 10, 1000][..]))
-            .prop_map(|(below, max)| Step::SnapshotFront { below, max }),
-        2 => any::<u64>().prop_map(Step::SnapshotParts),
+        4 => front().prop_map(|(below, max)| Step::Settle { below, max }),
+        2 => front().prop_map(|(below, max)| Step::SnapshotFront { below, max }),
+        1 => any::<u64>().prop_map(Step::SnapshotParts),
         3 => trimming().prop_map(Step::Trim),
     ]
 }
 
-/// Blocks that were loaded for an access which lacked them.
-struct Cold<'d> {
-    data: &'d Data,
-    loaded: Loaded,
-    halts: usize,
-}
+/// Halts of what looks up a few entries, one after the other: each may lack an index, and a block.
+const FEW: usize = 12;
 
-impl<'d> Cold<'d> {
-    /// Does something that halts for what is missing, until nothing is; with the reader that it
-    /// used.
-    fn read<R>(
-        data: &'d Data,
-        mut read: impl FnMut(&Reader<'d>) -> Result<R, Missing>,
-    ) -> (Reader<'d>, R) {
-        let mut cold = Cold {
-            data,
-            loaded: Loaded::default(),
-            halts: 0,
-        };
-        loop {
-            let reader = Reader::new(data, Patience::Halt);
-            reader.pin(cold.loaded.clone());
-            match read(&reader) {
-                Ok(found) => return (reader, found),
-                Err(missing) => cold.load(missing),
-            }
+/// Does something that halts for what is missing, at most so many times, until nothing is; with the
+/// reader that it used.
+fn read<'d, R>(
+    data: &'d Data,
+    halts: usize,
+    mut read: impl FnMut(&Reader<'d>) -> Result<R, Missing>,
+) -> (Reader<'d>, R) {
+    let mut loaded = Loaded::default();
+    for _ in 0..=halts {
+        let reader = Reader::new(data, Patience::Halt);
+        reader.pin(loaded.clone());
+        match read(&reader) {
+            Ok(found) => return (reader, found),
+            Err(Missing::Cold(cold)) => loaded.merge(data.load(&cold).expect("the disk works")),
+            Err(unreadable) => panic!("the disk works: {unreadable}"),
         }
     }
-
-    fn load(&mut self, missing: Missing) {
-        let Missing::Cold(cold) = missing else {
-            panic!("the disk works: {missing}");
-        };
-        self.loaded
-            .merge(self.data.load(&cold).expect("the disk works"));
-        self.halts += 1;
-        assert!(self.halts < 100, "it gets further");
-    }
+    panic!("it halts more than {halts} times");
 }
 
 struct Pair {
@@ -180,6 +204,7 @@ struct Pair {
     drafts: Vec<(Draft, Arc<Extent>)>,
     /// Every ID ever, for asking.
     ids: Vec<StreamId>,
+    deleted: Vec<StreamId>,
 }
 
 impl Pair {
@@ -194,6 +219,7 @@ impl Pair {
             settled: Stream::new(StreamNo::FIRST),
             drafts: Vec::new(),
             ids: vec![StreamId::MIN],
+            deleted: Vec::new(),
         };
         pair.commit(&[
             Change::GroupCreated {
@@ -229,7 +255,7 @@ impl Pair {
     /// Makes changes of both, and whoever halts for what it lacks may not lack anything later.
     fn commit(&mut self, changes: &[Change<'_>]) {
         let data = Arc::clone(&self.data);
-        let (reader, ()) = Cold::read(&data, |reader| {
+        let (reader, ()) = read(&data, FEW, |reader| {
             match self.settled.check(reader, changes) {
                 Ok(()) => {}
                 Err(Objection::Missing(missing)) => return Err(missing),
@@ -250,11 +276,15 @@ impl Pair {
     }
 
     fn trim(&self, trimming: &Trimming) -> Trim {
-        let by = if trimming.by_id {
-            let id = *trimming.keep.get(&self.ids);
-            TrimBy::MinId(id.next().expect("it is not the last"))
-        } else {
-            TrimBy::MaxLen(trimming.keep.index(self.ids().len() + 1) as u64)
+        let by = match trimming.by {
+            By::DeletedId if !self.deleted.is_empty() => {
+                TrimBy::MinId(*trimming.keep.get(&self.deleted))
+            }
+            By::DeletedId | By::Id => {
+                let id = *trimming.keep.get(&self.ids);
+                TrimBy::MinId(id.next().expect("it is not the last"))
+            }
+            By::Len => TrimBy::MaxLen(trimming.keep.index(self.ids().len() + 1) as u64),
         };
         Trim {
             by,
@@ -316,7 +346,7 @@ impl Pair {
                     let trim = self.trim(trimming);
                     let reader = self.patient();
                     let plain = self.plain.trim_point_after(&reader, &added, &trim);
-                    let (_, settled) = Cold::read(&self.data, |reader| {
+                    let (_, settled) = read(&self.data, FEW, |reader| {
                         self.settled.trim_point_after(reader, &added, &trim)
                     });
                     let plain = plain.expect("all is in the tail");
@@ -355,10 +385,19 @@ impl Pair {
                 self.plain = self.plain.copy(number);
                 self.settled = self.settled.copy(number);
             }
-            Step::Delete { from, many, every } => {
-                let from = from.index(self.ids.len());
-                let ids = self.ids[from..].iter().step_by(*every).take(*many);
-                let ids: Vec<_> = ids.rev().copied().collect();
+            Step::Delete(deletion) => {
+                let there = self.ids();
+                let ids: Vec<_> = match *deletion {
+                    _ if there.is_empty() => self.ids.clone(),
+                    Deletion::Some { from, many, every } => {
+                        let from = from.index(there.len());
+                        let some = there[from..].iter().step_by(every).take(many);
+                        some.rev().copied().collect()
+                    }
+                    Deletion::First(many) => there.iter().take(many).copied().collect(),
+                    Deletion::Last(many) => there.iter().rev().take(many).copied().collect(),
+                };
+                self.deleted.extend(&ids);
                 self.commit(&[Change::EntriesDeleted {
                     ids: Ids::from(&ids),
                 }]);
@@ -424,21 +463,15 @@ impl Pair {
                     at: 9,
                 }]);
             }
-            Step::SnapshotFront { below, max } => {
-                let below = Lsn::new(10 * (1 + below.index(self.log.len() + 1) as u64));
-                let behind = self.drafts.last().map(|(draft, _)| draft);
-                if let Some(draft) = self.settled.snapshot_front(below, *max, behind) {
-                    let extent = self.write(&draft);
-                    self.drafts.push((draft, extent));
-                }
+            Step::SnapshotFront { below, max } => self.snapshot_front(*below, *max),
+            Step::SnapshotParts(numbers) => self.snapshot_parts(*numbers),
+            Step::Settle { below, max } => {
+                self.snapshot_front(*below, *max);
+                self.step(&Step::Install);
             }
-            Step::SnapshotParts(numbers) => {
-                let wanted = |extent: &Extent| numbers >> (extent.file.number() % 64) & 1 == 1;
-                let behind = self.drafts.last().map(|(draft, _)| draft);
-                if let Some(draft) = self.settled.snapshot_parts(wanted, behind) {
-                    let extent = self.write(&draft);
-                    self.drafts.push((draft, extent));
-                }
+            Step::Compact(numbers) => {
+                self.snapshot_parts(*numbers);
+                self.step(&Step::Install);
             }
             Step::Trim(trimming) => {
                 let trim = self.trim(trimming);
@@ -450,11 +483,32 @@ impl Pair {
         }
     }
 
+    fn snapshot_front(&mut self, below: Index, max: usize) {
+        let below = Lsn::new(10 * (1 + below.index(self.log.len() + 1) as u64));
+        let behind = self.drafts.last().map(|(draft, _)| draft);
+        if let Some(draft) = self.settled.snapshot_front(below, max, behind) {
+            let extent = self.write(&draft);
+            self.drafts.push((draft, extent));
+        }
+    }
+
+    /// Of the files that have their bit in `numbers`.
+    fn snapshot_parts(&mut self, numbers: u64) {
+        let wanted = |extent: &Extent| numbers >> (extent.file.number() % 64) & 1 == 1;
+        let behind = self.drafts.last().map(|(draft, _)| draft);
+        if let Some(draft) = self.settled.snapshot_parts(wanted, behind) {
+            let extent = self.write(&draft);
+            self.drafts.push((draft, extent));
+        }
+    }
+
     /// How far both say that trimming goes.
     fn trim_point(&self, trim: &Trim) -> Option<StreamId> {
         let plain = self.plain.trim_point(&self.patient(), trim);
         let plain = plain.expect("all is in the tail");
-        let (_, settled) = Cold::read(&self.data, |reader| self.settled.trim_point(reader, trim));
+        let (_, settled) = read(&self.data, FEW, |reader| {
+            self.settled.trim_point(reader, trim)
+        });
         let removed = |point: &Option<crate::state::TrimPoint>| point.map(|point| point.removed);
         assert_eq!(removed(&plain), removed(&settled), "{trim:?}");
         settled.map(|point| point.through)
@@ -488,7 +542,7 @@ impl Pair {
             for (from, to) in [(from, to), (StreamId::MIN, StreamId::MAX)] {
                 let entries = plain.entries(&self.patient(), (from, to), order, limit);
                 let expected = entries.expect("all is in the tail");
-                let (reader, found) = Cold::read(&self.data, |reader| {
+                let (reader, found) = read(&self.data, 2, |reader| {
                     settled.entries(reader, (from, to), order, limit)
                 });
                 assert_eq!(expected.len(), found.len());
@@ -500,7 +554,7 @@ impl Pair {
         }
         let ids = || [from, to].into_iter().chain(from.next());
         let expected = plain.get_all(&self.patient(), ids());
-        let (_, found) = Cold::read(&self.data, |reader| settled.get_all(reader, ids()));
+        let (_, found) = read(&self.data, 2, |reader| settled.get_all(reader, ids()));
         let ids = |entries: &[Option<Entry>]| -> Vec<_> {
             entries
                 .iter()
@@ -529,7 +583,9 @@ proptest! {
 
     #[test]
     fn nothing_that_can_be_seen_depends_on_what_is_settled(
-        steps in vec((step(), trimming(), any::<(Index, Index)>(), 1..20_usize), 1..120),
+        steps in limits().prop_flat_map(|usual| {
+            vec((step(usual), trimming(), any::<(Index, Index)>(), 1..20_usize), 1..160)
+        }),
     ) {
         let mut pair = Pair::new();
         for (step, trimming, ends, limit) in &steps {
