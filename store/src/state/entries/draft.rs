@@ -177,6 +177,10 @@ impl Entries {
         };
         let nodes = self.tail.nodes();
         let begin = nodes.partition_point(|node| node.last() <= after);
+        if nodes.get(begin).is_some_and(|node| node.first() <= after) {
+            // It was taken whole, and has got more entries since.
+            return None;
+        }
         let mut bytes = 0;
         for (at, node) in nodes.iter().enumerate().skip(begin) {
             let is_last = at + 1 == nodes.len();
