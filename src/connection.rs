@@ -49,6 +49,9 @@ const INPUT_ROOM: usize = 16 * 1024;
 /// Buffers that grew beyond this are given back once they are empty.
 const BUFFER_KEEP: usize = 256 * 1024;
 
+/// A connection that adds rests so many milliseconds at most before it may add more.
+const REST_MS_MAX: u64 = 250;
+
 /// How much of what a client sends is read while it waits for keys, so that its end is noticed.
 const INPUT_WHILE_PARKED: usize = 64 * 1024;
 
@@ -136,6 +139,9 @@ impl Connection {
             if !self.output.is_empty() {
                 self.committed().await?;
                 self.send().await?;
+            }
+            if std::mem::take(&mut self.session.adds) {
+                self.rest().await;
             }
             match turn {
                 Turn::Again => {}
@@ -226,6 +232,16 @@ impl Connection {
             }
         } else {
             Limits::before_auth()
+        }
+    }
+
+    /// Rests after adding while upkeep cannot keep up, the longer the further it is behind: what is
+    /// only in the log takes memory.
+    async fn rest(&self) {
+        let behind = self.server.store().behind();
+        if behind > 0 {
+            let rest = Duration::from_millis((behind / 10).clamp(1, REST_MS_MAX));
+            tokio::time::sleep(rest).await;
         }
     }
 

@@ -247,6 +247,7 @@ impl<'s> Round<'s> {
         let result = run_in(&mut cx, command, request);
         let depends_on = cx.access.take_depends_on();
         cx.session.depends_on = cx.session.depends_on.max(depends_on);
+        cx.session.adds |= cx.access.take_adds();
         let events = cx.access.take_events();
         let comes_again = matches!(result, Err(Halt::Alone | Halt::Cold(_)));
         if command.spec.access == Access::Read && !comes_again {

@@ -23,6 +23,8 @@ pub(crate) struct Session {
     pub(crate) closing: bool,
     /// The LSN that the replies written so far depend on.
     pub(crate) depends_on: Lsn,
+    /// It has made the data grow since it last rested.
+    pub(crate) adds: bool,
     /// Requests that came to their end.
     pub(crate) commands: u64,
 }
@@ -68,6 +70,7 @@ impl Session {
             replies: Replies::On,
             closing: false,
             depends_on: Lsn::ZERO,
+            adds: false,
             commands: 0,
         }
     }

@@ -58,6 +58,12 @@ impl<'a> Door<'a> {
         access.map_or(Lsn::ZERO, Access::take_depends_on)
     }
 
+    /// [`Access::take_adds`]: not while the data are loaded.
+    pub(crate) fn take_adds(&mut self) -> bool {
+        let access = self.0.as_mut();
+        access.is_some_and(Access::take_adds)
+    }
+
     /// [`Access::take_events`]: none while the data are loaded.
     pub(crate) fn take_events(&mut self) -> Vec<KeyEvent> {
         let access = self.0.as_mut();

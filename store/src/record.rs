@@ -400,11 +400,10 @@ impl<'a> Record<'a> {
                 | KeyspaceChange::Removed { .. } => false,
             },
             Self::Stream { change, .. } => match change {
-                Change::ConsumerCreated { .. }
-                | Change::EntryAdded { .. }
-                | Change::GroupCreated { .. } => true,
+                Change::EntryAdded { .. } | Change::GroupCreated { .. } => true,
                 Change::Acked { .. }
                 | Change::Claimed { .. }
+                | Change::ConsumerCreated { .. }
                 | Change::ConsumerDeleted { .. }
                 | Change::Delivered { .. }
                 | Change::EntriesDeleted { .. }

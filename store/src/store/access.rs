@@ -35,6 +35,8 @@ pub struct Access<'s> {
     /// back, and what is missing is read while everybody waits.
     reader: Reader<'s>,
     depends_on: Cell<Lsn>,
+    /// Something was appended that makes the data grow.
+    adds: Cell<bool>,
     events: RefCell<Vec<KeyEvent>>,
     /// How many streams are locked through this access.
     locked: Cell<u32>,
@@ -71,6 +73,7 @@ impl<'s> Access<'s> {
             store,
             reader: Reader::new(&store.data, Patience::Halt),
             depends_on: Cell::new(Lsn::ZERO),
+            adds: Cell::new(false),
             events: RefCell::default(),
             locked: Cell::new(0),
         }
@@ -166,6 +169,11 @@ impl<'s> Access<'s> {
         self.depends_on.replace(Lsn::ZERO)
     }
 
+    /// Whether what was done through this access since the last call makes the data grow.
+    pub fn take_adds(&mut self) -> bool {
+        self.adds.take()
+    }
+
     fn depend_on(&self, lsn: Lsn) {
         self.depends_on.set(self.depends_on.get().max(lsn));
     }
@@ -242,6 +250,7 @@ impl<'s> Access<'s> {
             push(&mut self.store.log.append(growth, bytes)?)
         };
         self.depend_on(end);
+        self.adds.set(self.adds.get() || adds);
         self.reader.set_patience(Patience::Wait);
         Ok((places, end))
     }

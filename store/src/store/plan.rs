@@ -78,12 +78,29 @@ pub(crate) fn plan(figures: &Figures, budgets: &Budgets) -> Option<Plan> {
         budgets.checkpoint_after
     };
     let unsettled = figures.log_end.since(figures.log_start);
-    let overdue = unsettled >= budgets.settle_after.saturating_add(2 * replay_max);
+    let overdue = unsettled
+        >= budgets
+            .settle_after
+            .saturating_add(replay_max.saturating_mul(2));
     let due = figures.asked || overdue || replayed >= replay_max || emptied >= much;
     due.then(|| Plan {
         settle_below: settle_below(figures, budgets),
         compact: compact(&figures.files, budgets),
     })
+}
+
+/// Upkeep is behind when it has left so many rounds' worth of log unsettled.
+const ROUNDS_BEHIND: u64 = 6;
+
+/// How far upkeep is behind, in thousandths: 0 while no more of the log is unsettled than it leaves
+/// and a few rounds find, 1000 when it is twice as much.
+pub(crate) fn behind(unsettled: u64, budgets: &Budgets, checkpoint_bytes: u64) -> u64 {
+    let replay_max = budgets.checkpoint_after.max(checkpoint_bytes);
+    let usual = budgets
+        .settle_after
+        .saturating_add(ROUNDS_BEHIND.saturating_mul(replay_max));
+    let usual = usual.max(1);
+    unsettled.saturating_sub(usual).saturating_mul(1000) / usual
 }
 
 fn settle_below(figures: &Figures, budgets: &Budgets) -> Option<Lsn> {
@@ -188,6 +205,14 @@ mod tests {
             ..emptied(1)
         };
         assert_eq!(round(&short), Some((None, vec![])));
+    }
+
+    #[test]
+    fn upkeep_is_behind_when_more_is_unsettled_than_rounds_leave() {
+        assert_eq!(behind(400 * MIB, &budgets(), MIB), 0);
+        assert_eq!(behind(600 * MIB, &budgets(), MIB), 500);
+        assert_eq!(behind(800 * MIB, &budgets(), MIB), 1000);
+        assert_eq!(behind(800 * MIB, &budgets(), 150 * MIB), 0);
     }
 
     #[test]

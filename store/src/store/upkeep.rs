@@ -27,7 +27,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 use super::Store;
-use super::plan::{Figures, FileFigures, Plan, plan};
+use super::plan::{Figures, FileFigures, Plan, behind, plan};
 use crate::checkpoint::{self, Beginning, Written};
 use crate::error::{DataError, DiskError, OpenError, Poisoned};
 use crate::lsn::Lsn;
@@ -299,6 +299,16 @@ impl Store {
                 Poll::Pending
             }
         }
+    }
+
+    /// How far upkeep is behind those who add, in thousandths: 0 while it keeps up, 1000 when twice
+    /// as much of the log is unsettled as should be at most. They should rest the longer then.
+    #[must_use]
+    pub fn behind(&self) -> u64 {
+        let unsettled = self.log.appended().since(self.log.beginning());
+        let state = self.upkeep.state.lock();
+        let checkpoint_bytes = state.checkpoint.map_or(0, |checkpoint| checkpoint.bytes);
+        behind(unsettled, &state.budgets, checkpoint_bytes)
     }
 
     /// Figures about upkeep.
