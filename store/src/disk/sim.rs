@@ -34,10 +34,12 @@
 //! What is not modelled: sectors torn within, syncs that lie, reads that return other bytes than
 //! were written, files whose removal was undone with half of their bytes.
 
+mod image;
 mod world;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -45,6 +47,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use rustix::io::Errno;
 
+use self::image::Image;
 use self::world::{Dice, Directory, Inode, NameChange, World, fault, name_of, to_usize};
 use super::{DirLock, Disk, File};
 use crate::error::{DiskError, Doing, OpenError};
@@ -168,10 +171,16 @@ impl SimDisk {
         let mut world = self.world.lock();
         let inode = world.inode_of(path).expect("the file to damage exists");
         let file = world.inode(inode);
-        file.now[pos] ^= mask;
-        if let Some(byte) = file.durable.get_mut(pos) {
-            *byte ^= mask;
-        }
+        let flip = |image: &mut Image| {
+            let mut byte = [0];
+            let there = image.read_at(pos, &mut byte);
+            if there {
+                image.write(pos, &[byte[0] ^ mask]);
+            }
+            there
+        };
+        assert!(flip(&mut file.now), "the byte to damage exists");
+        flip(&mut file.durable);
     }
 
     /// Cuts a file down to `len` bytes.
@@ -183,8 +192,9 @@ impl SimDisk {
         let mut world = self.world.lock();
         let inode = world.inode_of(path).expect("the file to damage exists");
         let file = world.inode(inode);
-        file.now.truncate(len);
-        file.durable.truncate(len);
+        for image in [&mut file.now, &mut file.durable] {
+            image.resize(len.min(image.len()));
+        }
     }
 
     /// The files and what reads of them see.
@@ -194,23 +204,36 @@ impl SimDisk {
         let mut files = BTreeMap::new();
         for (dir, directory) in &world.directories {
             for (name, inode) in &directory.now {
-                files.insert(dir.join(name), world.inodes[inode].now.clone());
+                let now = &world.inodes[inode].now;
+                let bytes = now.read(0..now.len()).expect("it is as long as it is");
+                files.insert(dir.join(name), bytes);
             }
         }
         files
+    }
+
+    /// Identifies the files, as far as 64 bits can: their names and what reads of them see.
+    #[must_use]
+    pub fn fingerprint(&self) -> u64 {
+        let world = self.world.lock();
+        let mut hash = DefaultHasher::new();
+        for (dir, directory) in &world.directories {
+            dir.hash(&mut hash);
+            for (name, inode) in &directory.now {
+                let now = &world.inodes[inode].now;
+                (name, now.len(), crc32fast::hash(now.without_zeros())).hash(&mut hash);
+            }
+        }
+        hash.finish()
     }
 
     /// What another process finds after this one was killed. A disk of its own: this one stays as
     /// it is.
     #[must_use]
     pub fn after_kill(&self) -> Self {
-        let mut world = self.world.lock().clone();
-        world.locked.clear();
-        world.calls.clear();
-        world.stop_at = None;
-        world.faults.clear();
+        let survivor = self.world.lock().survivor();
         Self {
-            world: Arc::new(Mutex::new(world)),
+            world: Arc::new(Mutex::new(survivor)),
         }
     }
 
@@ -452,11 +475,11 @@ impl File for SimFile {
         let mut world = self.disk.world.lock();
         world.plain(Doing::Read, &self.path)?;
         let pos = to_usize(pos);
-        match world.inode(self.inode).now.get(pos..pos + into.len()) {
-            Some(bytes) => into.copy_from_slice(bytes),
-            None => return Err(self.fault(Doing::Read, io::ErrorKind::UnexpectedEof.into())),
+        if world.inode(self.inode).now.read_at(pos, into) {
+            Ok(())
+        } else {
+            Err(self.fault(Doing::Read, io::ErrorKind::UnexpectedEof.into()))
         }
-        Ok(())
     }
 
     fn write_at(&self, pos: u64, bytes: &[u8]) -> Result<(), DiskError> {
@@ -522,7 +545,8 @@ impl File for SimFile {
             settled <= len && to_usize(len) <= file.now.len(),
             "a map is of bytes that exist"
         );
-        Ok(Map::of_copies(file.now[..to_usize(settled)].to_vec()))
+        let settled = file.now.read(0..to_usize(settled));
+        Ok(Map::of_copies(settled.expect("it has been checked")))
     }
 }
 

@@ -4,9 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rustix::io::Errno;
 
+use super::image::Image;
 use super::{Call, Fault, Loss, PAGE, Repeat, SECTOR};
 use crate::error::{DiskError, Doing};
 
@@ -24,8 +26,8 @@ pub(super) struct World {
 
 #[derive(Clone, Default)]
 pub(super) struct Inode {
-    pub(super) now: Vec<u8>,
-    pub(super) durable: Vec<u8>,
+    pub(super) now: Image,
+    pub(super) durable: Image,
     unsynced: Vec<Change>,
     pub(super) allocated: u64,
 }
@@ -34,7 +36,7 @@ pub(super) struct Inode {
 #[derive(Clone)]
 enum Change {
     Len(usize),
-    Write { pos: usize, bytes: Vec<u8> },
+    Write { pos: usize, bytes: Arc<[u8]> },
 }
 
 #[derive(Clone, Default)]
@@ -157,6 +159,19 @@ impl World {
         Ok(())
     }
 
+    /// What a kill leaves, or a crash begins with: everything but the process.
+    pub(super) fn survivor(&mut self) -> Self {
+        let calls = std::mem::take(&mut self.calls);
+        let survivor = Self {
+            locked: BTreeSet::new(),
+            stop_at: None,
+            faults: Vec::new(),
+            ..self.clone()
+        };
+        self.calls = calls;
+        survivor
+    }
+
     pub(super) fn forget_unnamed(&mut self) {
         let named: BTreeSet<u64> = self
             .directories
@@ -170,7 +185,7 @@ impl World {
 impl Inode {
     pub(super) fn set_len(&mut self, len: usize) {
         if len != self.now.len() {
-            self.now.resize(len, 0);
+            self.now.resize(len);
             self.unsynced.push(Change::Len(len));
         }
     }
@@ -180,23 +195,24 @@ impl Inode {
         if end > self.now.len() {
             self.set_len(end);
         }
-        self.now[pos..end].copy_from_slice(bytes);
+        self.now.write(pos, bytes);
         self.unsynced.push(Change::Write {
             pos,
-            bytes: bytes.to_vec(),
+            bytes: bytes.into(),
         });
     }
 
     pub(super) fn sync(&mut self) {
-        self.durable.resize(self.now.len(), 0);
+        self.durable.resize(self.now.len());
         for change in std::mem::take(&mut self.unsynced) {
             if let Change::Write { pos, bytes } = change {
                 let start = pos / PAGE * PAGE;
                 let end = (pos + bytes.len())
                     .next_multiple_of(PAGE)
                     .min(self.now.len());
-                if start < end {
-                    self.durable[start..end].copy_from_slice(&self.now[start..end]);
+                // What was written may have been cut off again.
+                if let Some(bytes) = self.now.read(start..end.max(start)) {
+                    self.durable.write(start, &bytes);
                 }
             }
         }
@@ -232,7 +248,7 @@ impl Inode {
                 touched.entry(unit).or_default().push(index);
             }
         }
-        self.durable.resize(len.max(self.now.len()), 0);
+        self.durable.resize(len.max(self.now.len()));
         for (number, writes) in touched {
             for &index in &writes[..dice.upto(writes.len())] {
                 let Change::Write { pos, bytes } = &self.unsynced[index] else {
@@ -243,11 +259,11 @@ impl Inode {
                     .min((number + 1) * unit)
                     .min(self.durable.len());
                 if start < end {
-                    self.durable[start..end].copy_from_slice(&bytes[start - pos..end - pos]);
+                    self.durable.write(start, &bytes[start - pos..end - pos]);
                 }
             }
         }
-        self.durable.resize(len, 0);
+        self.durable.resize(len);
     }
 }
 
