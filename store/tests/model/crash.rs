@@ -1,201 +1,179 @@
-//! One history, crashed at every call to the disk.
+//! One life, crashed at every call to the disk.
 //!
 //! The disk stops at a call; then the power goes, and of what was not synced anything may be left.
 //! What a store finds there is the model as it was after some prefix of the history, and the prefix
 //! contains all that was durable. When only the process was killed, it contains all that was
-//! written. A second crash, while the first is being recovered from, changes nothing about that.
+//! written. A second crash, while the first is being recovered from, changes nothing about that;
+//! and life goes on from there as it would have.
+//!
+//! What is left of one stop is often the same for different losses. It is tried, and counted, once.
 
-use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
-use std::path::Path;
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::thread;
 
 use headwater_store::disk::{Loss, SimDisk};
 use headwater_store::log::SyncPolicy;
-use headwater_store::{Store, StoreOptions};
-use proptest::collection::vec;
-use proptest::prelude::*;
-use proptest::strategy::ValueTree;
-use proptest::test_runner::TestRunner;
 
-use crate::history::{TICK, budget, options};
-use crate::model::Model;
-use crate::operation::{Operation, Outcome, operation};
+use crate::history::budget;
+use crate::script::{Census, Progress, Script, stops};
 
-/// Some operations, always the same, most of which find something to do; entries are so large that
-/// they fill several segments.
-fn script() -> Vec<Operation> {
-    let mut runner = TestRunner::deterministic();
-    let drawn = vec(operation(), 1000).new_tree(&mut runner);
-    let drawn = drawn.expect("the strategy rejects nothing").current();
-    let mut model = Model::default();
-    let mut script = Vec::new();
-    for mut operation in drawn {
-        operation.enlarge(3000);
-        let now = script.len() as u64 * TICK;
-        let outcome = operation.imagine(&mut model, now, &Outcome::Done(Vec::new()));
-        if matches!(outcome, Outcome::Done(_)) {
-            script.push(operation);
-        }
-    }
-    script.truncate(180);
-    script
+/// One stop, and what is left of it.
+struct Crash<'s> {
+    script: &'s Script,
+    stop: usize,
+    progress: Progress,
+    disk: SimDisk,
+    seen: HashSet<u64>,
+    images: u64,
 }
 
-fn open(disk: &SimDisk, policy: SyncPolicy) -> Option<Arc<Store>> {
-    let mut options: StoreOptions = options();
-    options.log.policy = policy;
-    Store::open(Arc::new(disk.clone()), Path::new("/store"), options).ok()
-}
-
-/// What became of a history.
-struct Run {
-    /// After so many operations, the model had this hash.
-    models: Vec<u64>,
-    /// So many operations were durable in the end.
-    durable: usize,
-    /// So many were at least written.
-    written: usize,
-}
-
-fn hash(model: &Model) -> u64 {
-    BuildHasherDefault::<DefaultHasher>::default().hash_one(model)
-}
-
-/// Performs the script until the disk stops.
-fn run(script: &[Operation], disk: &SimDisk, policy: SyncPolicy) -> Run {
-    let mut model = Model::default();
-    let mut run = Run {
-        models: vec![hash(&model)],
-        durable: 0,
-        written: 0,
-    };
-    let Some(store) = open(disk, policy) else {
-        return run;
-    };
-    let log = store.log();
-    let mut ends = vec![log.appended()];
-    for (index, operation) in script.iter().enumerate() {
-        let now = index as u64 * TICK;
-        let Ok(outcome) = operation.perform(&store, now) else {
-            break;
-        };
-        assert_eq!(operation.imagine(&mut model, now, &outcome), outcome);
-        run.models.push(hash(&model));
-        ends.push(log.appended());
-        let alive = match (policy, index % 12) {
-            (SyncPolicy::Always, 2 | 3 | 7) | (_, 5) => log.sync().is_ok(),
-            (SyncPolicy::EverySec, 1 | 2 | 8) => log.try_write().is_ok(),
-            _ => true,
-        };
-        // Upkeep may fail for itself: it frees, and nothing depends on that.
-        if !alive || (index % 25 == 20 && store.round().is_err() && log.poisoned().is_some()) {
-            break;
-        }
-    }
-    run.durable = ends
-        .partition_point(|&end| end <= log.durable())
-        .saturating_sub(1);
-    run.written = ends
-        .partition_point(|&end| end <= log.written())
-        .saturating_sub(1);
-    run
-}
-
-/// Opens what is left and checks that it is the model after at least `floor` operations.
-fn check(image: &SimDisk, policy: SyncPolicy, run: &Run, floor: usize, story: &str) {
-    let store = open(image, policy).unwrap_or_else(|| panic!("{story}: does not open"));
-    let found = hash(&Model::read(&store).0);
-    let after = run.models[floor..].iter().position(|&model| model == found);
-    assert!(
-        after.is_some(),
-        "{story}: not the model after {floor} to {} operations, but after {:?}",
-        run.models.len() - 1,
-        run.models.iter().position(|&model| model == found),
-    );
-    // It goes on from there.
-    let dump = store.dump().expect("the disk works");
-    store.log().close().expect("the disk works again");
-    drop(store);
-    assert_eq!(
-        open(image, policy)
-            .expect("it was closed")
-            .dump()
-            .expect("the disk works"),
-        dump,
-        "{story}"
-    );
-}
-
-fn crash_everywhere(policy: SyncPolicy) {
-    let script = script();
-    let disk = SimDisk::new();
-    let whole = run(&script, &disk, policy);
-    assert_eq!(whole.models.len(), script.len() + 1);
-    let calls = disk.calls().len();
-    for stop in 0..=calls {
+impl Crash<'_> {
+    fn at(script: &Script, stop: usize) -> Crash<'_> {
         let disk = SimDisk::new();
         disk.stop_at(stop);
-        let run = run(&script, &disk, policy);
-        let story = |what: &str| format!("{policy:?}, stopped at call {stop} of {calls}, {what}");
-        check(
-            &disk.after_kill(),
-            policy,
-            &run,
-            run.written,
-            &story("killed"),
-        );
-        let seed = stop as u64;
-        for loss in [
-            Loss::Nothing,
-            Loss::All,
-            Loss::Pages(seed),
-            Loss::Sectors(seed),
-        ] {
-            let image = disk.after_crash(loss);
-            check(
-                &image,
-                policy,
-                &run,
-                run.durable,
-                &story(&format!("{loss:?}")),
-            );
-            let probe = image.after_kill();
-            drop(open(&probe, policy));
-            let calls = probe.calls().len() + 1;
-            for again in 0..budget() as usize {
-                let at = (stop + again) % calls;
-                let image = image.after_kill();
-                image.stop_at(at);
-                drop(open(&image, policy));
-                let image = image.after_crash(Loss::Sectors(seed + 1));
-                let what = format!("{loss:?}, and at call {at} of the recovery");
-                check(&image, policy, &run, run.durable, &story(&what));
-            }
+        let store = script.open(&disk);
+        let progress = store.map_or_else(|_| Progress::default(), |store| script.run(&store));
+        Crash {
+            script,
+            stop,
+            progress,
+            disk,
+            seen: HashSet::new(),
+            images: 0,
         }
     }
+
+    /// Tries what can be left; so many images that differ.
+    fn try_all(mut self) -> u64 {
+        let written = self.progress.written;
+        self.check(&self.disk.after_kill(), written, "killed");
+        let first = 1000 * self.stop as u64;
+        let seeds = first..first + 2 * u64::from(budget());
+        let random = seeds.flat_map(|seed| [Loss::Pages(seed), Loss::Sectors(seed)]);
+        for loss in [Loss::Nothing, Loss::All].into_iter().chain(random) {
+            self.crash(loss);
+        }
+        self.images
+    }
+
+    fn crash(&mut self, loss: Loss) {
+        let image = self.disk.after_crash(loss);
+        let durable = self.progress.durable;
+        let Some(position) = self.check(&image, durable, &format!("{loss:?}")) else {
+            return;
+        };
+        let probe = image.after_kill();
+        drop(self.script.open(&probe));
+        let stops = stops(&probe.calls());
+        for again in 0..2 {
+            let at = stops[(self.seen.len() + 7 * again) % stops.len()];
+            let image = image.after_kill();
+            image.stop_at(at);
+            drop(self.script.open(&image));
+            let image = image.after_crash(Loss::Sectors(at as u64));
+            let what = format!("{loss:?}, and at call {at} of the recovery");
+            let found = self.check(&image, durable, &what);
+            assert!(
+                found.is_none_or(|found| found == position),
+                "stopped at call {}, {what}: {position} operations before, {found:?} then",
+                self.stop
+            );
+        }
+    }
+
+    /// Opens what is left and checks that it is the model after at least `floor` operations: after
+    /// how many? `None` if the same has been left before.
+    fn check(&mut self, image: &SimDisk, floor: usize, what: &str) -> Option<usize> {
+        if !self.seen.insert(image.fingerprint()) {
+            return None;
+        }
+        self.images += 1;
+        let image = &image.after_kill();
+        let Self { script, stop, .. } = *self;
+        let calls = script.calls.len();
+        let story = format!(
+            "{:?}, stopped at call {stop} of {calls}, {what}",
+            script.policy
+        );
+        let store = script.open(image);
+        let store = store.unwrap_or_else(|refused| panic!("{story}: {refused}"));
+        let position = script.position(&store, floor).unwrap_or_else(|| {
+            let before = script.position(&store, 0);
+            panic!("{story}: not the model after {floor} operations or more, but {before:?}")
+        });
+        // Now and then, it goes on from there.
+        if (self.images + stop as u64).is_multiple_of(8) {
+            let end = script.go_on(&store, position, 5);
+            assert_eq!(script.position(&store, end), Some(end), "{story}, gone on");
+            store.log().sync().expect("the disk works again");
+            drop(store);
+            let store = script.open(&image.after_crash(Loss::All));
+            let store = store.unwrap_or_else(|refused| panic!("{story}, gone on: {refused}"));
+            assert_eq!(script.position(&store, end), Some(end), "{story}, gone on");
+        }
+        Some(position)
+    }
+}
+
+/// Lives under a policy, all different.
+fn scripts(policy: SyncPolicy) -> impl Iterator<Item = Script> {
+    let seeds = 0..3 * u8::try_from(budget()).expect("a budget is small");
+    let first = if policy == SyncPolicy::Always { 0 } else { 128 };
+    seeds.map(move |seed| Script::new(policy, first + seed, 300))
+}
+
+/// Crashes lives at every call.
+fn crash_everywhere(policy: SyncPolicy) {
+    let images: u64 = scripts(policy).map(|script| crash_life(&script)).sum();
+    println!("{policy:?}: {images} images of disks");
+    let expected = 12_000 * u64::from(budget());
+    assert!(images > expected, "only {images}");
+}
+
+/// Crashes one life at every call; says how many images there were.
+fn crash_life(script: &Script) -> u64 {
+    let stops = stops(&script.calls);
+    let (next, images) = (AtomicUsize::new(0), AtomicU64::new(0));
+    let threads = thread::available_parallelism().map_or(1, usize::from);
+    thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                while let Some(&stop) = stops.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let tried = Crash::at(script, stop).try_all();
+                    images.fetch_add(tried, Ordering::Relaxed);
+                }
+            });
+        }
+    });
+    images.into_inner()
 }
 
 #[test]
-fn the_script_is_worth_crashing() {
-    let disk = SimDisk::new();
-    let script = script();
-    let store = open(&disk, SyncPolicy::EverySec).unwrap();
-    let mut done = 0;
-    for (index, operation) in script.iter().enumerate() {
-        let outcome = operation.perform(&store, index as u64 * TICK).unwrap();
-        done += usize::from(matches!(outcome, Outcome::Done(_)));
+fn the_lives_are_worth_crashing() {
+    let all = scripts(SyncPolicy::Always).chain(scripts(SyncPolicy::EverySec));
+    let lives: Vec<Census> = all.map(|script| script.census).collect();
+    for life in &lives {
+        let upkeep = &life.upkeep;
+        assert!(upkeep.settled_entries > 100, "{life:?}");
+        assert!(upkeep.compacted_entries > 50, "{life:?}");
+        assert!(upkeep.freed_log_bytes > 500_000, "{life:?}");
+        assert!(upkeep.removed_files > 5 && life.recycled > 10, "{life:?}");
+        assert!(life.segments > 2 && life.files > 2, "{life:?}");
+        assert!(life.streams > 4 && life.entries > 50, "{life:?}");
     }
-    store.log().sync().unwrap();
-    assert!(
-        done > 100,
-        "{done} of {} operations do something",
-        script.len()
-    );
-    assert!(
-        store.log().stats().segments > 2,
-        "{:?}",
-        store.log().stats()
-    );
+    let sum = |count: fn(&Census) -> u64| lives.iter().map(count).sum::<u64>();
+    assert!(sum(|life| life.flushes) > 5, "{lives:?}");
+    assert!(sum(|life| life.copied) > 5, "{lives:?}");
+    assert!(sum(|life| life.deleted) > 100, "{lives:?}");
+    assert!(sum(|life| life.trimmed) > 100, "{lives:?}");
+    assert!(sum(|life| life.delivered) > 20, "{lives:?}");
+}
+
+#[test]
+fn a_life_makes_the_same_calls_each_time() {
+    let life = || Script::new(SyncPolicy::EverySec, 1, 300).calls;
+    assert_eq!(life(), life());
 }
 
 #[test]

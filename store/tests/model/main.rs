@@ -11,3 +11,4 @@ mod crash;
 mod history;
 mod model;
 mod operation;
+mod script;

@@ -694,6 +694,38 @@ impl Operation {
         Done(touched)
     }
 
+    /// Adds an entry to the stream that has the most.
+    pub(crate) fn add() -> Self {
+        Self::Add {
+            key: (0, b"jobs"),
+            rule: IdRule::Auto,
+            words: vec![b"task".to_vec(), b"next".to_vec()],
+            keep: None,
+        }
+    }
+
+    /// Makes an operation on some entries one on so many times as many.
+    pub(crate) fn stretch(&mut self, times: u64) {
+        match self {
+            Self::Ack { some, .. } | Self::Claim { some, .. } | Self::Delete { some, .. } => {
+                some.from *= times;
+                some.to *= times;
+            }
+            Self::Add {
+                keep: Some(keep), ..
+            } => *keep *= times,
+            Self::Trim {
+                by: TrimBy::MaxLen(most),
+                ..
+            } => *most *= times,
+            Self::Trim {
+                by: TrimBy::MinId(id),
+                ..
+            } => id.ms = id.ms.saturating_mul(times),
+            _ => {}
+        }
+    }
+
     /// Makes an entry larger by a value of so many bytes.
     pub(crate) fn enlarge(&mut self, bytes: usize) {
         if let Self::Add { words, .. } = self {
