@@ -124,6 +124,7 @@ fn scripts(policy: SyncPolicy) -> impl Iterator<Item = Script> {
 }
 
 /// Crashes lives at every call.
+#[expect(clippy::print_stdout, reason = "says how much was tried")]
 fn crash_everywhere(policy: SyncPolicy) {
     let images: u64 = scripts(policy).map(|script| crash_life(&script)).sum();
     println!("{policy:?}: {images} images of disks");

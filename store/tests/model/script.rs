@@ -8,7 +8,7 @@ use std::sync::Arc;
 use headwater_store::disk::{Call, SimDisk};
 use headwater_store::error::{Doing, OpenError};
 use headwater_store::log::SyncPolicy;
-use headwater_store::{Budgets, Round, Store, StoreOptions, StreamId};
+use headwater_store::{Budgets, Round, Store, StoreOptions, StreamId, UpkeepError};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
@@ -260,8 +260,7 @@ impl Census {
 }
 
 /// Performs a step that is no operation.
-fn perform(store: &Store, step: &Step) -> Result<(), ()> {
-    let failed = |_| ();
+fn perform(store: &Store, step: &Step) -> Result<(), UpkeepError> {
     match step {
         Step::Perform(_) => unreachable!("operations are performed by name"),
         Step::Round(settle_after) => {
@@ -269,11 +268,12 @@ fn perform(store: &Store, step: &Step) -> Result<(), ()> {
                 settle_after: *settle_after,
                 checkpoint_after: 0,
             });
-            store.round().map(drop).map_err(|_| ())
+            store.round()?;
         }
-        Step::Sync => store.log().sync().map(drop).map_err(failed),
-        Step::Write => store.log().try_write().map(drop).map_err(failed),
+        Step::Sync => drop(store.log().sync()?),
+        Step::Write => drop(store.log().try_write()?),
     }
+    Ok(())
 }
 
 fn hash(model: &Model) -> u64 {

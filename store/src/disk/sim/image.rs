@@ -1,8 +1,8 @@
 //! The bytes of one file.
 //!
-//! Crashes are tried by the hundred thousand, each on a disk of its own. So copies share their bytes
-//! until one of them is written, and zeros at the end of a file, of which space that is allocated
-//! ahead consists, are not kept.
+//! Crashes are tried by the hundred thousand, each on a disk of its own. So copies share their
+//! bytes until one of them is written, and zeros at the end of a file, of which space that is
+//! allocated ahead consists, are not kept.
 
 use std::ops::Range;
 use std::sync::Arc;
