@@ -156,19 +156,26 @@ fn the_lives_are_worth_crashing() {
     let lives: Vec<Census> = all.map(|script| script.census).collect();
     for life in &lives {
         let upkeep = &life.upkeep;
-        assert!(upkeep.settled_entries > 100, "{life:?}");
-        assert!(upkeep.compacted_entries > 50, "{life:?}");
-        assert!(upkeep.freed_log_bytes > 500_000, "{life:?}");
-        assert!(upkeep.removed_files > 5 && life.recycled > 10, "{life:?}");
-        assert!(life.segments > 2 && life.files > 2, "{life:?}");
-        assert!(life.streams > 4 && life.entries > 50, "{life:?}");
+        assert!(upkeep.settled_entries > 0, "{life:?}");
+        assert!(upkeep.compacted_entries > 0, "{life:?}");
+        assert!(upkeep.freed_log_bytes > 0, "{life:?}");
+        assert!(upkeep.removed_files > 0 && life.recycled > 0, "{life:?}");
+        assert!(life.segments > 1 && life.files > 1, "{life:?}");
     }
-    let sum = |count: fn(&Census) -> u64| lives.iter().map(count).sum::<u64>();
-    assert!(sum(|life| life.flushes) > 5, "{lives:?}");
-    assert!(sum(|life| life.copied) > 5, "{lives:?}");
-    assert!(sum(|life| life.deleted) > 100, "{lives:?}");
-    assert!(sum(|life| life.trimmed) > 100, "{lives:?}");
-    assert!(sum(|life| life.delivered) > 20, "{lives:?}");
+    let each =
+        |count: fn(&Census) -> u64| lives.iter().map(count).sum::<u64>() / lives.len() as u64;
+    assert!(each(|life| life.upkeep.settled_entries) > 100, "{lives:?}");
+    assert!(
+        each(|life| life.upkeep.freed_log_bytes) > 500_000,
+        "{lives:?}"
+    );
+    assert!(each(|life| life.entries as u64) > 50, "{lives:?}");
+    assert!(each(|life| life.streams as u64) > 2, "{lives:?}");
+    assert!(each(|life| life.deleted) > 10, "{lives:?}");
+    assert!(each(|life| life.trimmed) > 10, "{lives:?}");
+    assert!(each(|life| life.delivered) > 2, "{lives:?}");
+    assert!(lives.iter().any(|life| life.flushes > 0), "{lives:?}");
+    assert!(lives.iter().any(|life| life.copied > 0), "{lives:?}");
 }
 
 #[test]
