@@ -27,7 +27,17 @@ pub(crate) fn put_integer(out: &mut Vec<u8>, mut number: u64) {
     out.push(number.to_le_bytes()[0]);
 }
 
+#[inline]
 pub(crate) fn integer(input: &mut &[u8]) -> Result<u64, Malformed> {
+    // Most are small.
+    if let [first @ ..0x80, rest @ ..] = *input {
+        *input = rest;
+        return Ok(u64::from(*first));
+    }
+    longer_integer(input)
+}
+
+fn longer_integer(input: &mut &[u8]) -> Result<u64, Malformed> {
     let mut number = 0;
     for place in 0..INTEGER_BYTES_MAX {
         let next = byte(input)?;

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  settled   parts of data files: a hundred bytes of memory for thousands of entries
-//!  tail      an index from ID to place in the log: 24 bytes an entry
+//!  tail      an index from ID to place in the log: a few bytes an entry
 //!
 //!  ID   0-1 ........................ 7-2   7-3 ...................... 9-5
 //!       [ part ][ part ][      part    ]   [ node ][ node ][ node ][ node
@@ -24,6 +24,7 @@ mod image;
 mod nodes;
 mod part;
 mod settled;
+mod slots;
 mod span;
 mod tail;
 #[cfg(test)]
@@ -48,9 +49,9 @@ use crate::record::Fields;
 /// while the access that found the entry lives.
 ///
 /// ```text
-///  63       62       61 ..... 40  39 ..... 0
-///  deleted  in block  pin          offset
-///  deleted  0         LSN
+///  63        62 ..... 40  39 ..... 0
+///  in block  pin          offset
+///  0         LSN
 /// ```
 #[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Place(u64);
@@ -65,16 +66,14 @@ pub(crate) enum PlaceIn {
 }
 
 impl Place {
-    /// Beyond any log; marks a slot as deleted.
-    const DELETED: u64 = 1 << 63;
-    /// Beyond any log, too.
-    const IN_BLOCK: u64 = 1 << 62;
+    /// Beyond any log.
+    const IN_BLOCK: u64 = 1 << 63;
     const OFFSET_BITS: u32 = 40;
 
     pub(crate) fn in_log(at: Lsn) -> Self {
         assert!(
             at.get() < Self::IN_BLOCK,
-            "a log is shorter than 2^62 bytes"
+            "a log is shorter than 2^63 bytes"
         );
         Self(at.get())
     }
@@ -85,7 +84,7 @@ impl Place {
     }
 
     fn in_block(pin: u32, offset: u32) -> Self {
-        debug_assert!(pin < 1 << 22, "pins have 22 bits");
+        debug_assert!(pin < 1 << 23, "pins have 23 bits");
         Self(Self::IN_BLOCK | u64::from(pin) << Self::OFFSET_BITS | u64::from(offset))
     }
 
@@ -96,7 +95,7 @@ impl Place {
         let pin = (self.0 & !Self::IN_BLOCK) >> Self::OFFSET_BITS;
         let offset = self.0 & ((1 << Self::OFFSET_BITS) - 1);
         PlaceIn::Block {
-            pin: u32::try_from(pin).expect("pins have 22 bits"),
+            pin: u32::try_from(pin).expect("pins have 23 bits"),
             offset: u32::try_from(offset).expect("it was made of 32 bits"),
         }
     }
@@ -104,14 +103,6 @@ impl Place {
     /// Where in the log it is, which it is.
     fn lsn(self) -> Lsn {
         Lsn::new(self.0)
-    }
-
-    fn is_deleted(self) -> bool {
-        self.0 & Self::DELETED != 0
-    }
-
-    fn mark_deleted(&mut self) {
-        self.0 |= Self::DELETED;
     }
 }
 
@@ -251,23 +242,22 @@ impl Entries {
     ) -> Result<Vec<Entry>, Missing> {
         let settled = self.settled.as_ref().filter(|settled| from <= settled.last);
         let Some(settled) = settled else {
-            let range = self.tail.range(from, to);
             return Ok(match order {
-                Order::Forward => range.take(limit).collect(),
-                Order::Backward => range.rev().take(limit).collect(),
+                Order::Forward => self.tail.range(from, to).take(limit).collect(),
+                Order::Backward => self.tail.range_back(from, to).take(limit).collect(),
             });
         };
         let mut entries = Vec::new();
-        let tail = self.tail.range(from.max(settled.last), to);
+        let in_tail = from.max(settled.last);
         if order == Order::Backward {
-            entries.extend(tail.clone().rev().take(limit));
+            entries.extend(self.tail.range_back(in_tail, to).take(limit));
         }
         let left = limit - entries.len();
         let ids = (from, to.min(settled.last));
         settled.entries(reader, ids, order, left, |entry| entries.push(entry))?;
         if order == Order::Forward {
             let left = limit - entries.len();
-            entries.extend(tail.take(left));
+            entries.extend(self.tail.range(in_tail, to).take(left));
         }
         Ok(entries)
     }

@@ -2,27 +2,21 @@
 //!
 //! ```text
 //!  tail    nodes, for each: node
-//!  node    first, last, bytes, names (8 bytes), settled, deleted,
-//!          live, for each live entry here: ID, place
+//!  node    first, last, bytes, names (8 bytes), settled, deleted, slots
+//!  slots   live entries here;  place, length, the slots as they are packed, when there are any
 //!
-//!  IDs     each by its distance from the one before; last from first, an entry's from first
-//!  place   the LSN, by its distance from that of the entry before, over all nodes
+//!  last    by its distance from first
+//!  place   of the origin, by its distance from that of the node before that has one
 //! ```
-//!
-//! Slots of deleted entries are left out: nobody asks for them again.
 
-use super::{Node, Slot, Tail};
+use super::{Node, Tail};
 use crate::codec::{distance, id, integer, put_distance, put_id, put_integer, small, take};
 use crate::error::Malformed;
 use crate::id::StreamId;
-use crate::lsn::Lsn;
-use crate::state::entries::Place;
+use crate::state::entries::slots::Slots;
 
 const OUT_OF_ORDER: Malformed = Malformed {
     what: "nodes or entries that are out of order",
-};
-const NOWHERE: Malformed = Malformed {
-    what: "an entry beyond any log",
 };
 
 impl Tail {
@@ -49,13 +43,12 @@ impl Tail {
         let mut before = StreamId::MIN;
         for _ in 0..integer(input)? {
             let node = Node::decode(&mut place, input)?;
-            let first_here = node.slots.first().map(|slot| slot.id);
-            let ordered = tail.nodes.is_empty() || node.first > before;
-            if !ordered || first_here.is_some_and(|first| first <= after) {
+            let ordered = tail.nodes.is_empty() || node.first() > before;
+            if !ordered || node.entries().next().is_some_and(|first| first.id <= after) {
                 return Err(OUT_OF_ORDER);
             }
             before = node.last;
-            tail.len += u64::from(node.live);
+            tail.len += u64::from(node.live_here());
             tail.nodes.push_back(node);
         }
         Ok(tail)
@@ -63,26 +56,18 @@ impl Tail {
 }
 
 impl Node {
-    /// Appends the image; `place` is the last place before.
+    /// Appends the image; `place` is the origin's place of the node before.
     pub(in crate::state::entries) fn encode(&self, place: &mut u64, out: &mut Vec<u8>) {
-        put_id(out, self.first);
-        put_distance(out, self.first, self.last);
+        put_id(out, self.first());
+        put_distance(out, self.first(), self.last);
         put_integer(out, self.bytes);
         out.extend_from_slice(&self.names.to_le_bytes());
         put_integer(out, self.settled.into());
         put_integer(out, self.deleted.into());
-        put_integer(out, self.live.into());
-        let mut before = self.first;
-        for entry in self.entries() {
-            put_distance(out, before, entry.id);
-            before = entry.id;
-            let at = entry.at.lsn().get();
-            put_integer(out, at - *place);
-            *place = at;
-        }
+        self.slots.encode(place, out);
     }
 
-    /// Takes an image off the front of the input; `place` is the last place before.
+    /// Takes an image off the front of the input; `place` is the origin's place of the node before.
     ///
     /// # Errors
     ///
@@ -95,33 +80,13 @@ impl Node {
         let last = distance(input, first)?;
         let bytes = integer(input)?;
         let names = take(input, 8)?.try_into().expect("so many were taken");
-        let mut node = Self {
-            first,
+        Ok(Self {
             last,
             bytes,
             names: u64::from_le_bytes(names),
-            live: 0,
             settled: small(integer(input)?)?,
             deleted: small(integer(input)?)?,
-            head: 0,
-            slots: Vec::new(),
-        };
-        let mut before = first;
-        let live = small(integer(input)?)?;
-        // Each takes three bytes at least, so a wrong count runs into the end of the input.
-        node.slots
-            .reserve_exact((live as usize).min(input.len() / 3));
-        for at in 0..live {
-            let id = distance(input, before)?;
-            if id > last || (at > 0 && id == before) {
-                return Err(OUT_OF_ORDER);
-            }
-            before = id;
-            *place = place.checked_add(integer(input)?).ok_or(NOWHERE)?;
-            let place = Place::try_in_log(Lsn::new(*place)).ok_or(NOWHERE)?;
-            node.slots.push(Slot { id, place });
-        }
-        node.live = live;
-        Ok(node)
+            slots: Slots::decode((first, last), place, input)?,
+        })
     }
 }
