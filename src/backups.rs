@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
-use headwater_store::Store;
 use headwater_store::backup::{Backup, BackupError};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
+
+use crate::loading::Opened;
 
 /// The backup that was asked for last.
 #[derive(Default)]
@@ -21,16 +22,16 @@ pub(crate) struct Making {
 
 impl Backups {
     /// Begins one, as the directory `target`; `None` while another is being made.
-    pub(crate) fn begin(&self, store: &Arc<Store>, target: PathBuf) -> Option<Arc<Making>> {
+    pub(crate) fn begin(&self, opened: &Arc<Opened>, target: PathBuf) -> Option<Arc<Making>> {
         let mut last = self.0.lock();
         if last.as_ref().is_some_and(|last| last.made().is_none()) {
             return None;
         }
         let making = Arc::new(Making::default());
         *last = Some(Arc::clone(&making));
-        let (store, maker) = (Arc::clone(store), Arc::clone(&making));
+        let (opened, maker) = (Arc::clone(opened), Arc::clone(&making));
         tokio::task::spawn_blocking(move || {
-            let made = store.backup(&target);
+            let made = opened.store.backup(&target);
             let target = target.display();
             match &made {
                 Ok(Backup { lsn, bytes, .. }) => {

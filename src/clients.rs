@@ -171,6 +171,13 @@ impl Clients {
         self.by_id.lock().get(&id).cloned()
     }
 
+    /// Sends away all who wait, for good: what they wait for will not come.
+    pub(crate) fn dismiss_waiting(&self) {
+        for client in self.all() {
+            client.unblock(Unblock::Changed);
+        }
+    }
+
     /// Everybody, in the order of their IDs.
     pub(crate) fn all(&self) -> Vec<Arc<Client>> {
         self.by_id.lock().values().cloned().collect()

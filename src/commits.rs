@@ -14,15 +14,27 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
 
+use headwater_store::error::PoisonCause;
 use headwater_store::{Log, Lsn, Poisoned, SyncPolicy};
 use parking_lot::Mutex;
 
-/// The connections that wait for the commit mark.
+/// The connections that wait for the commit mark of one life of the data.
 pub(crate) struct Commits {
     log: Arc<Log>,
     waiting: Mutex<Waiting>,
+    /// The data have been closed.
+    closed: AtomicBool,
+}
+
+/// Why a log commits nothing more.
+#[derive(Clone, Debug)]
+pub(crate) enum Ended {
+    /// The data were closed.
+    Closed,
+    Failed(Arc<PoisonCause>),
 }
 
 #[derive(Default)]
@@ -42,6 +54,16 @@ impl Commits {
         Self {
             log,
             waiting: Mutex::default(),
+            closed: AtomicBool::new(false),
+        }
+    }
+
+    /// Tells everybody that nothing more is committed: the data are closed.
+    pub(crate) fn end(&self) {
+        self.closed.store(true, Ordering::SeqCst);
+        let relay = self.waiting.lock().relay.take();
+        if let Some(relay) = relay {
+            relay.wake();
         }
     }
 
@@ -54,7 +76,7 @@ impl Commits {
     /// # Cancel safety
     ///
     /// Dropping the future loses nothing.
-    pub(crate) async fn reached(&self, lsn: Lsn) -> Result<(), Poisoned> {
+    pub(crate) async fn reached(&self, lsn: Lsn) -> Result<(), Ended> {
         if self.log.committed() >= lsn {
             return Ok(());
         }
@@ -65,12 +87,15 @@ impl Commits {
         match self.log.policy() {
             SyncPolicy::Always => self.log.request_sync(),
             // Unless another thread is writing, which then does so for us, too.
-            SyncPolicy::EverySec | SyncPolicy::No => drop(self.log.try_write()?),
+            SyncPolicy::EverySec | SyncPolicy::No => {
+                let written = self.log.try_write();
+                written.map_err(|Poisoned(cause)| Ended::Failed(cause))?;
+            }
         }
         std::future::poll_fn(|cx| self.poll_reached(lsn, cx)).await
     }
 
-    fn poll_reached(&self, lsn: Lsn, cx: &Context<'_>) -> Poll<Result<(), Poisoned>> {
+    fn poll_reached(&self, lsn: Lsn, cx: &Context<'_>) -> Poll<Result<(), Ended>> {
         if let Some(ended) = self.ended(lsn) {
             return Poll::Ready(ended);
         }
@@ -93,45 +118,62 @@ impl Commits {
         }
     }
 
-    fn ended(&self, lsn: Lsn) -> Option<Result<(), Poisoned>> {
+    fn ended(&self, lsn: Lsn) -> Option<Result<(), Ended>> {
         if self.log.committed() >= lsn {
             return Some(Ok(()));
         }
-        self.log.poisoned().map(|cause| Err(Poisoned(cause)))
+        self.why_ended().map(Err)
     }
 
-    /// The relay: wakes those whose LSN is committed, for as long as the server runs, or everybody
-    /// once the log has failed.
-    pub(crate) async fn relay(&self) {
-        while std::future::poll_fn(|cx| self.poll_relay(cx)).await.is_ok() {}
+    fn why_ended(&self) -> Option<Ended> {
+        match self.log.poisoned() {
+            Some(cause) => Some(Ended::Failed(cause)),
+            None => self.closed.load(Ordering::SeqCst).then_some(Ended::Closed),
+        }
+    }
+
+    /// The relay: wakes those whose LSN is committed, until nothing more is, and then everybody.
+    pub(crate) async fn relay(&self) -> Ended {
+        let why = std::future::poll_fn(|cx| self.poll_relay(cx)).await;
         let everybody = std::mem::take(&mut self.waiting.lock().by_lsn);
         for Reverse(waiter) in everybody {
             waiter.waker.wake();
         }
+        why
     }
 
-    /// Ready when somebody was woken, or the log has failed.
-    fn poll_relay(&self, cx: &mut Context<'_>) -> Poll<Result<(), Poisoned>> {
-        let first = {
-            let mut waiting = self.waiting.lock();
-            waiting.relay = Some(cx.waker().clone());
-            match waiting.by_lsn.peek() {
-                Some(Reverse(first)) => first.lsn,
-                None => return Poll::Pending,
+    /// Ready when nothing more is committed.
+    fn poll_relay(&self, cx: &mut Context<'_>) -> Poll<Ended> {
+        loop {
+            let first = {
+                let mut waiting = self.waiting.lock();
+                waiting.relay = Some(cx.waker().clone());
+                waiting.by_lsn.peek().map(|Reverse(first)| first.lsn)
+            };
+            if let Some(why) = self.why_ended() {
+                return Poll::Ready(why);
             }
-        };
-        let reached = self.log.poll_committed(first, cx);
-        if let Poll::Ready(Ok(())) = reached {
-            let committed = self.log.committed();
-            let mut waiting = self.waiting.lock();
-            while let Some(Reverse(waiter)) = waiting.by_lsn.peek()
-                && waiter.lsn <= committed
-                && let Some(Reverse(waiter)) = waiting.by_lsn.pop()
-            {
-                waiter.waker.wake();
+            let reached = match first {
+                Some(first) => self.log.poll_committed(first, cx),
+                None => self.log.poll_poisoned(cx).map(|cause| Err(Poisoned(cause))),
+            };
+            match reached {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Err(Poisoned(cause))) => return Poll::Ready(Ended::Failed(cause)),
+                Poll::Ready(Ok(())) => self.wake_committed(),
             }
         }
-        reached
+    }
+
+    fn wake_committed(&self) {
+        let committed = self.log.committed();
+        let mut waiting = self.waiting.lock();
+        while let Some(Reverse(waiter)) = waiting.by_lsn.peek()
+            && waiter.lsn <= committed
+            && let Some(Reverse(waiter)) = waiting.by_lsn.pop()
+        {
+            waiter.waker.wake();
+        }
     }
 }
 

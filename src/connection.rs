@@ -19,10 +19,11 @@ use std::future::poll_fn;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use headwater_resp::{Decoder, Limits, Writer};
-use headwater_store::{Cold, Loaded, Lsn};
+use headwater_store::{Cold, Loaded};
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 
@@ -35,7 +36,7 @@ use crate::pause::Released;
 use crate::refusal::Refusal;
 use crate::server::Server;
 use crate::session::Session;
-use crate::waiters::{Answer, Ticket};
+use crate::waiters::{Answer, Ticket, Unblock};
 
 /// Replies are sent once there are so many bytes of them, even if more requests have arrived.
 const OUTPUT_ROUND: usize = 256 * 1024;
@@ -65,8 +66,8 @@ const SOFT: &str = "it takes no replies, and more wait than the soft output limi
 enum End {
     /// The peer closed, or the socket failed: nobody is there to be told.
     Gone,
-    /// The log failed: what was executed may not be acknowledged.
-    LogFailed,
+    /// What was executed may not be acknowledged: the log failed, or the data were closed.
+    Unacknowledged,
 }
 
 impl From<io::Error> for End {
@@ -169,11 +170,15 @@ impl Connection {
     /// Executes requests until none is whole, one has to wait, or it is time to send.
     fn execute(&mut self) -> Turn {
         let mut round = Round::new(&self.server);
+        if round.enter(&mut self.session) {
+            // What was loaded for the next request belongs to other data.
+            self.warm = Ok(Loaded::default());
+        }
         let mut limits = self.limits();
         let client = &self.session.client;
         client.active_ms.store(round.now(), Ordering::Relaxed);
         for _ in 0..REQUESTS_ROUND {
-            if self.session.client.is_killed() {
+            if self.session.closing || self.session.client.is_killed() {
                 return Turn::Close;
             }
             if self.output.len() >= OUTPUT_ROUND {
@@ -213,9 +218,6 @@ impl Connection {
                 Step::Cold { lacks, has } => return Turn::Cold { lacks, has },
                 Step::Paused => return Turn::Paused,
             }
-            if self.session.closing {
-                return Turn::Close;
-            }
             if self.session.authenticated != was_authenticated {
                 limits = self.limits();
             }
@@ -238,7 +240,8 @@ impl Connection {
     /// Rests after adding while upkeep cannot keep up, the longer the further it is behind: what is
     /// only in the log takes memory.
     async fn rest(&self) {
-        let behind = self.server.store().behind();
+        let opened = self.server.loading.opened();
+        let behind = opened.map_or(0, |opened| opened.store.behind());
         if behind > 0 {
             let rest = Duration::from_millis((behind / 10).clamp(1, REST_MS_MAX));
             tokio::time::sleep(rest).await;
@@ -248,13 +251,12 @@ impl Connection {
     /// Returns when the log holds everything that the replies depend on.
     async fn committed(&self) -> Result<(), End> {
         let depends_on = self.session.depends_on;
-        if depends_on == Lsn::ZERO {
-            // Of nothing: all that there is while the data are loaded.
+        let Some(commits) = self.session.commits.as_ref() else {
+            // There have been no data yet.
             return Ok(());
-        }
-        let commits = self.server.commits();
+        };
         let reached = commits.reached(depends_on).await;
-        reached.map_err(|_poisoned| End::LogFailed)
+        reached.map_err(|_ended| End::Unacknowledged)
     }
 
     /// Sends all replies.
@@ -324,8 +326,11 @@ impl Connection {
         if is_beyond(lacks.bytes() + has.bytes(), limit.hard_bytes) {
             return Err(self.closed(HARD));
         }
-        let store = Arc::clone(self.server.store());
-        let reading = tokio::task::spawn_blocking(move || store.load(&lacks));
+        let Some(opened) = self.server.loading.opened() else {
+            // It comes again, and is told that there are no data.
+            return Ok(Ok(Loaded::default()));
+        };
+        let reading = tokio::task::spawn_blocking(move || opened.store.load(&lacks));
         let read = tokio::select! {
             read = reading => read.expect("reading does not panic"),
             end = self.watch() => return Err(end),
@@ -419,11 +424,15 @@ impl Connection {
         let deadline = timeout.and_then(|timeout| clock::instant().checked_add(timeout));
         let (db, protocol) = (self.session.db, self.session.protocol);
         let (now, wanted) = (clock::unix_ms(), park.until.clone());
+        let life = self.session.life;
         let ticket = self
             .server
             .waiters
-            .park(&self.server, db, protocol, park, now);
+            .park(&self.server, life, db, protocol, park, now);
         self.session.client.set_parked(Some(Arc::clone(&ticket)));
+        if self.server.loading.is_over(life) {
+            ticket.unblock(Unblock::Changed);
+        }
         let server = Arc::clone(&self.server);
         let mut loaded = Loaded::default();
         let ended = loop {
@@ -431,7 +440,7 @@ impl Connection {
                 biased;
                 lacks = ticket.called() => lacks,
                 () = until(deadline) => None,
-                () = look_when(&server, &ticket, wanted.as_ref()) => None,
+                () = look_when(&server, life, &ticket, wanted.as_ref()) => None,
                 end = self.watch() => break Err(end),
             };
             let Some(lacks) = lacks else { break Ok(()) };
@@ -457,6 +466,7 @@ impl Connection {
         self.server
             .stats
             .waited(&self.session, answer.refusal.as_ref());
+        self.session.closing |= answer.refusal == Some(Refusal::UnblockedByChange);
         let start = self.output.len();
         self.output.extend_from_slice(&answer.reply);
         self.session.end_request(&mut self.output, start);
@@ -486,22 +496,29 @@ impl Connection {
 
 /// Looks again on behalf of a ticket once something is so. Does not return: what comes of it calls
 /// the ticket.
-async fn look_when(server: &Arc<Server>, ticket: &Arc<Ticket>, until: Option<&Until>) {
+async fn look_when(server: &Server, life: u64, ticket: &Arc<Ticket>, until: Option<&Until>) {
+    let opened = || server.loading.opened().filter(|opened| opened.life == life);
     let is_so = match until {
         None => false,
         Some(Until::Backup(making)) => {
             making.ended().await;
             true
         }
-        Some(&Until::Durable(lsn)) => {
-            let log = Arc::clone(server.store().log());
-            let synced = tokio::task::spawn_blocking(move || log.wait_durable(lsn)).await;
-            // A log that failed ends the server; until then nothing more becomes durable.
-            matches!(synced, Ok(Ok(_)))
-        }
+        Some(&Until::Durable(lsn)) => match opened() {
+            None => false,
+            Some(opened) => {
+                let sync = move || opened.store.log().wait_durable(lsn);
+                // A log that failed ends the server; until then nothing more becomes durable.
+                matches!(tokio::task::spawn_blocking(sync).await, Ok(Ok(())))
+            }
+        },
         Some(&Until::Round(round)) => {
             // However it ended, the command says it.
-            drop(poll_fn(|cx| server.store().poll_round(round, cx)).await);
+            poll_fn(|cx| match opened() {
+                None => Poll::Pending,
+                Some(opened) => opened.store.poll_round(round, cx).map(drop),
+            })
+            .await;
             true
         }
     };

@@ -1,14 +1,16 @@
 //! From a request to its reply: lookup, gates, run, and serving whoever waited for what it did.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use headwater_resp::{Request, Writer};
-use headwater_store::{Cold, DataError, Loaded};
+use headwater_store::{Cold, DataError, Loaded, Lsn};
 
 use crate::clock;
 use crate::command::{
     Access, Args, Body, Command, Cx, Data, Door, Halt, Lookups, Outcome, Park, TABLE, Traits,
 };
+use crate::loading::Opened;
 use crate::refusal::Refusal;
 use crate::server::Server;
 use crate::session::Session;
@@ -40,6 +42,8 @@ pub(crate) type Warm = Result<Loaded, DataError>;
 /// settles accounts (the clock, the statistics) once for a stretch of the same command.
 pub(crate) struct Round<'s> {
     server: &'s Server,
+    /// The data as long as the round lasts; `None` while they are being loaded.
+    opened: Option<Arc<Opened>>,
     /// The last command, and how often it ran in this stretch.
     last: Option<&'static Command>,
     calls: u32,
@@ -61,6 +65,7 @@ impl<'s> Round<'s> {
         let (began, now_ms) = (clock::instant(), clock::unix_ms());
         Self {
             server,
+            opened: server.loading.opened(),
             last: None,
             calls: 0,
             lookups: Lookups::default(),
@@ -73,6 +78,20 @@ impl<'s> Round<'s> {
     /// The moment of the request that runs, in milliseconds since 1970.
     pub(crate) fn now(&self) -> u64 {
         self.now_ms
+    }
+
+    /// Lets the session know which life of the data it works with from now on. Says whether that
+    /// is another than before.
+    pub(crate) fn enter(&self, session: &mut Session) -> bool {
+        match &self.opened {
+            Some(opened) if opened.life != session.life => {
+                session.life = opened.life;
+                session.commits = Some(Arc::clone(&opened.commits));
+                session.depends_on = Lsn::ZERO;
+                true
+            }
+            _ => false,
+        }
     }
 
     /// Settles the accounts of the stretch, and begins another.
@@ -208,7 +227,13 @@ impl<'s> Round<'s> {
             let refusal = Refusal::WrongArity { command: full_name };
             return Err((Some(command), refusal));
         }
-        gate::check(self.server, session, command).map_err(|refusal| (Some(command), refusal))?;
+        let asked = gate::Asked {
+            server: self.server,
+            has_data: self.opened.is_some(),
+            session,
+            command,
+        };
+        gate::check(&asked).map_err(|refusal| (Some(command), refusal))?;
         let queues = session.transaction.is_some() && !command.spec.traits.has(Traits::NOT_QUEUED);
         if gate::paused(self.server, session, command) {
             return Ok(Admitted::Pause);
@@ -235,7 +260,8 @@ impl<'s> Round<'s> {
         let mut cx = Cx {
             data: Data {
                 server: self.server,
-                access: Door::of(self.server, alone, loaded),
+                opened: self.opened.as_ref(),
+                access: Door::of(self.opened.as_deref(), alone, loaded),
                 out: Writer::new(out, protocol),
                 now,
                 db,
@@ -254,8 +280,10 @@ impl<'s> Round<'s> {
             self.lookups.add(&cx.lookups);
         }
         drop(cx);
-        if !events.is_empty() {
-            self.server.waiters.serve(self.server, &events, now);
+        if let Some(opened) = &self.opened
+            && !events.is_empty()
+        {
+            self.server.waiters.serve(self.server, opened, &events, now);
         }
         result
     }

@@ -29,7 +29,10 @@ pub(crate) async fn run(server: Arc<Server>) {
 /// Removes some; says whether there may be more.
 fn remove_some(server: &Server) -> bool {
     let now = clock::unix_ms();
-    let store = server.store();
+    let Some(opened) = server.loading.opened() else {
+        return false;
+    };
+    let store = &opened.store;
     let due = store.shared().next_expiry().is_some_and(|at| at <= now);
     if !due || server.pause.holds_expiry() {
         return false;
@@ -43,6 +46,6 @@ fn remove_some(server: &Server) -> bool {
         .stats
         .expired
         .fetch_add(removed as u64, Ordering::Relaxed);
-    server.waiters.serve(server, &events, now);
+    server.waiters.serve(server, &opened, &events, now);
     removed == AT_ONCE
 }

@@ -6,44 +6,84 @@
 //!
 //! ```text
 //!  bind --> accept, signals ------------------------------> everything else
-//!      '--> thread: Store::open --> Loading::finish --------'
+//!      '--> thread: Store::open --> publish ----------------'
+//!               ^                      |
+//!               '-- something else <-- close      a replica cuts its log, or gets other data
 //! ```
 //!
-//! Invariant: data that are loaded stay. So whoever has passed the gate finds them.
+//! A replica may have to close its data, change the directory and open it again. So the data have
+//! *lives*, with numbers. Whoever works with them takes them once ([`Loading::opened`]) and lets go
+//! of them before it waits for a client; then [`Loading::close`] returns soon.
+//!
+//! Invariants:
+//!
+//! * What is taken stays open for as long as it is held: whoever has passed the gate with it finds
+//!   it.
+//! * An LSN, a block or a version of a stream means something within its life only.
 
+use std::convert::Infallible;
 use std::path::Path;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwapOption;
+
 use headwater_store::{
-    Budgets, LogOptions, Lsn, Progress, RealDisk, Store, StoreOptions, SyncPolicy,
+    Budgets, LogOptions, Lsn, Poisoned, Progress, RealDisk, Store, StoreOptions, SyncPolicy,
 };
+use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
+use crate::clients::Clients;
 use crate::clock;
-use crate::commits::Commits;
+use crate::commits::{Commits, Ended};
 use crate::config::{self, Config};
-use crate::server::{Fault, Server};
+use crate::server::{Fault, Reason, Server};
 
 /// How often the operator hears of a load that takes its time.
 const PROGRESS_PERIOD: Duration = Duration::from_secs(1);
 
 /// What is known of the data so far.
 pub(crate) struct Loading {
+    load: Mutex<Load>,
+    opened: ArcSwapOption<Opened>,
+    /// Ends when nobody has the data any more.
+    released: Mutex<Option<oneshot::Receiver<Infallible>>>,
+}
+
+/// The load that goes on, or the last.
+#[derive(Clone)]
+struct Load {
     began: Instant,
     /// In milliseconds since 1970.
-    pub(crate) began_ms: u64,
+    began_ms: u64,
     /// How much of the log has been read back; the store counts.
     progress: Arc<Progress>,
-    opened: OnceLock<Opened>,
+    /// Which life of the data it leads to.
+    life: u64,
+}
+
+impl Load {
+    fn of(life: u64) -> Self {
+        Self {
+            began: clock::instant(),
+            began_ms: clock::unix_ms(),
+            progress: Arc::default(),
+            life,
+        }
+    }
 }
 
 /// The data, and what exists only with them.
 pub(crate) struct Opened {
     pub(crate) store: Arc<Store>,
-    pub(crate) commits: Commits,
+    pub(crate) commits: Arc<Commits>,
     /// Where the log ended when they were loaded.
     pub(crate) began_at: Lsn,
+    /// Which life of the data this is; the first is 1.
+    pub(crate) life: u64,
+    /// Dropped behind the store, by whoever has the data last.
+    _released: oneshot::Sender<Infallible>,
 }
 
 /// How a load goes.
@@ -58,7 +98,7 @@ pub(crate) struct Pace {
 
 impl Opened {
     /// Does what the directives say that may have changed.
-    pub(crate) fn follow(&self, config: &Config) {
+    pub(crate) fn heed(&self, config: &Config) {
         self.store.log().set_policy(sync_policy(config));
         self.store.set_budgets(budgets(config));
         self.store.set_cache_bytes(config.size(config::CACHE_SIZE));
@@ -69,10 +109,9 @@ impl Loading {
     /// Begins now.
     pub(crate) fn new() -> Self {
         Self {
-            began: clock::instant(),
-            began_ms: clock::unix_ms(),
-            progress: Arc::default(),
-            opened: OnceLock::new(),
+            load: Mutex::new(Load::of(1)),
+            opened: ArcSwapOption::empty(),
+            released: Mutex::new(None),
         }
     }
 
@@ -80,33 +119,66 @@ impl Loading {
     ///
     /// # Panics
     ///
-    /// When called twice.
-    pub(crate) fn finish(&self, store: Arc<Store>) -> &Opened {
-        let commits = Commits::new(Arc::clone(store.log()));
-        let began_at = store.log().appended();
-        let opened = Opened {
+    /// When others have not been [closed](Self::close).
+    pub(crate) fn finish(&self, store: Arc<Store>) -> Arc<Opened> {
+        let (sender, receiver) = oneshot::channel();
+        let opened = Arc::new(Opened {
+            commits: Arc::new(Commits::new(Arc::clone(store.log()))),
+            began_at: store.log().appended(),
             store,
-            commits,
-            began_at,
+            life: self.load.lock().life,
+            _released: sender,
+        });
+        *self.released.lock() = Some(receiver);
+        let before = self.opened.swap(Some(Arc::clone(&opened)));
+        assert!(
+            before.is_none(),
+            "one life of the data ends before the next"
+        );
+        opened
+    }
+
+    /// The data; `None` while they are being loaded. Not to be held while waiting for a client.
+    pub(crate) fn opened(&self) -> Option<Arc<Opened>> {
+        self.opened.load_full()
+    }
+
+    /// Whether this life of the data is over. That of somebody who has seen none, 0, is not.
+    pub(crate) fn is_over(&self, life: u64) -> bool {
+        (1..self.load.lock().life).contains(&life)
+    }
+
+    /// Closes the data: nobody gets them any more. Returns when everybody has let go of them and
+    /// all is on the disk; the directory is then the caller's.
+    ///
+    /// Whoever waits for their log learns that it ends, and `clients` who wait for keys are sent
+    /// away.
+    ///
+    /// # Errors
+    ///
+    /// When the log is, or has just been, poisoned.
+    ///
+    /// # Cancel safety
+    ///
+    /// None: whoever drops the future does not learn when the directory is free.
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "replicas, which do so, are being built")
+    )]
+    pub(crate) async fn close(&self, clients: &Clients) -> Result<(), Poisoned> {
+        let Some(opened) = self.opened.swap(None) else {
+            return Ok(());
         };
-        let set = self.opened.set(opened);
-        assert!(set.is_ok(), "the data are loaded once");
-        self.expect()
-    }
-
-    /// The data; `None` while they are being loaded.
-    pub(crate) fn opened(&self) -> Option<&Opened> {
-        self.opened.get()
-    }
-
-    /// The data, for those who come behind the gate.
-    ///
-    /// # Panics
-    ///
-    /// While they are being loaded.
-    pub(crate) fn expect(&self) -> &Opened {
-        self.opened()
-            .expect("what needs the data is refused until they are loaded")
+        *self.load.lock() = Load::of(opened.life + 1);
+        opened.commits.end();
+        clients.dismiss_waiting();
+        let released = self.released.lock().take();
+        let closing = tokio::task::spawn_blocking(move || opened.store.close());
+        let closed = closing.await.expect("closing does not panic");
+        if let Some(released) = released {
+            let Err(_dropped) = released.await;
+        }
+        closed
     }
 
     /// Tells the operator how far it is.
@@ -124,10 +196,37 @@ impl Loading {
 
     /// How it goes.
     pub(crate) fn pace(&self) -> Pace {
+        let load = self.load.lock();
         Pace {
-            done: self.progress.done(),
-            total: self.progress.total(),
-            elapsed: self.began.elapsed(),
+            done: load.progress.done(),
+            total: load.progress.total(),
+            elapsed: load.began.elapsed(),
+        }
+    }
+
+    /// When the load began, in milliseconds since 1970.
+    pub(crate) fn began_ms(&self) -> u64 {
+        self.load.lock().began_ms
+    }
+}
+
+/// Lets everybody have the data, and watches over their log until they are closed.
+pub(crate) fn publish(server: &Arc<Server>, store: Arc<Store>) -> Arc<Opened> {
+    let opened = server.loading.finish(store);
+    // CONFIG SET may have come when there was nobody to be told.
+    opened.heed(&server.config);
+    tokio::spawn(watch(Arc::clone(server), Arc::clone(&opened.commits)));
+    server.waiters.reopened(server);
+    opened
+}
+
+/// Wakes those who wait for the log, and stops the server once it has failed.
+async fn watch(server: Arc<Server>, commits: Arc<Commits>) {
+    match commits.relay().await {
+        Ended::Closed => {}
+        Ended::Failed(cause) => {
+            let reason = Reason::LogFailed(cause.to_string());
+            server.shutdown.request(reason);
         }
     }
 }
@@ -164,7 +263,7 @@ pub(crate) async fn load(server: &Arc<Server>) -> Result<Arc<Store>, Fault> {
 fn open(server: &Server) -> Result<Arc<Store>, Fault> {
     let config = &server.config;
     let mut options = options(config);
-    options.log.progress = Some(Arc::clone(&server.loading.progress));
+    options.log.progress = Some(Arc::clone(&server.loading.load.lock().progress));
     let dir = config.text(config::DIR);
     let store = Store::open(Arc::new(RealDisk), Path::new(&dir), options);
     let store = store.map_err(Fault::Open)?;
@@ -225,7 +324,53 @@ impl Pace {
 
 #[cfg(test)]
 mod tests {
+    use std::task::{Context, Waker};
+
     use super::*;
+
+    fn open(dir: &Path) -> Arc<Store> {
+        let options = options(&Config::defaults());
+        Store::open(Arc::new(RealDisk), dir, options).unwrap()
+    }
+
+    #[test]
+    fn data_are_closed_once_everybody_has_let_go_of_them() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build();
+        runtime.unwrap().block_on(async {
+            let (dir, clients) = (tempfile::tempdir().unwrap(), Clients::default());
+            let loading = Loading::new();
+            let mine = loading.finish(open(dir.path()));
+            assert!(!loading.is_over(1) && mine.life == 1);
+            let end = mine.store.log().appended();
+            let nothing_more = Arc::clone(&mine.commits);
+
+            let mut closing = std::pin::pin!(loading.close(&clients));
+            let mut cx = Context::from_waker(Waker::noop());
+            // As often as it takes to see that it does not end by itself.
+            while mine.store.log().durable() < end || Arc::strong_count(&mine) > 1 {
+                assert!(closing.as_mut().poll(&mut cx).is_pending());
+                tokio::task::yield_now().await;
+            }
+            assert!(closing.as_mut().poll(&mut cx).is_pending());
+            assert!(loading.opened().is_none());
+            assert_eq!(
+                [0, 1, 2].map(|life| loading.is_over(life)),
+                [false, true, false]
+            );
+            assert!(matches!(nothing_more.reached(end).await, Ok(())));
+            let more = Lsn::new(end.get() + 1);
+            assert!(matches!(
+                nothing_more.reached(more).await,
+                Err(Ended::Closed)
+            ));
+            assert!(matches!(nothing_more.relay().await, Ended::Closed));
+            drop(mine);
+            closing.await.unwrap();
+
+            let again = loading.finish(open(dir.path()));
+            assert!(!loading.is_over(2) && again.life == 2);
+        });
+    }
 
     #[test]
     fn what_is_left_is_guessed_from_what_is_done() {

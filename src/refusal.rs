@@ -51,6 +51,8 @@ pub(crate) enum Refusal {
     Protocol(ProtocolError),
     SameObject,
     Syntax,
+    /// A client that waited is sent away: this server has become a replica, or has other data.
+    UnblockedByChange,
     UnblockedByClient,
     /// Settled entries cannot be read.
     Unreadable,
@@ -156,6 +158,10 @@ impl fmt::Display for Refusal {
             Self::Protocol(error) => return write!(f, "ERR {error}"),
             Self::SameObject => "ERR source and destination objects are the same",
             Self::Syntax => "ERR syntax error",
+            Self::UnblockedByChange => {
+                "UNBLOCKED force unblock from blocking operation, instance state changed (master \
+                 -> replica?)"
+            }
             Self::UnblockedByClient => "UNBLOCKED client unblocked via CLIENT UNBLOCK",
             Self::Unreadable => {
                 "ERR The entries cannot be read from disk; the server's log lines say why"

@@ -4,6 +4,8 @@
 //! store's upkeep does both: it takes a checkpoint and gives back the log behind it. So here the
 //! two differ in name, and in who is told that one is going on.
 
+use std::sync::Arc;
+
 use headwater_store::Store;
 use parking_lot::Mutex;
 
@@ -17,6 +19,8 @@ pub(crate) struct Saves(Mutex<Asked>);
 /// The numbers of rounds.
 #[derive(Clone, Copy, Default)]
 struct Asked {
+    /// Of this life of the data.
+    life: u64,
     save: Option<u64>,
     rewrite: Option<u64>,
 }
@@ -29,9 +33,20 @@ pub(crate) struct Busy {
 }
 
 impl Asked {
-    fn busy(self, store: &Store) -> Busy {
+    /// What was asked of these data.
+    fn of(self, opened: &Opened) -> Self {
+        if self.life == opened.life {
+            return self;
+        }
+        Self {
+            life: opened.life,
+            ..Self::default()
+        }
+    }
+
+    fn busy(self, opened: &Opened) -> Busy {
         let goes_on = |round: Option<u64>| {
-            let ended = |round| store.round_ended(round).is_some();
+            let ended = |round| opened.store.round_ended(round).is_some();
             round.is_some_and(|round| !ended(round))
         };
         Busy {
@@ -45,7 +60,7 @@ impl Saves {
     /// What is going on; nothing while the data are loaded.
     pub(crate) fn busy(&self, server: &Server) -> Busy {
         let asked = *self.0.lock();
-        let busy = |opened: &Opened| asked.busy(&opened.store);
+        let busy = |opened: Arc<Opened>| asked.of(&opened).busy(&opened);
         server.loading.opened().map(busy).unwrap_or_default()
     }
 
@@ -56,12 +71,13 @@ impl Saves {
     /// Whatever `allow` says of what is going on.
     pub(crate) fn save<E>(
         &self,
-        store: &Store,
+        opened: &Opened,
         allow: impl FnOnce(Busy) -> Result<(), E>,
     ) -> Result<u64, E> {
         let mut asked = self.0.lock();
-        allow(asked.busy(store))?;
-        let round = store.request_round();
+        *asked = asked.of(opened);
+        allow(asked.busy(opened))?;
+        let round = opened.store.request_round();
         asked.save = Some(round);
         Ok(round)
     }
@@ -73,12 +89,13 @@ impl Saves {
     /// Whatever `allow` says of what is going on.
     pub(crate) fn rewrite<E>(
         &self,
-        store: &Store,
+        opened: &Opened,
         allow: impl FnOnce(Busy) -> Result<(), E>,
     ) -> Result<(), E> {
         let mut asked = self.0.lock();
-        allow(asked.busy(store))?;
-        asked.rewrite = Some(store.request_round());
+        *asked = asked.of(opened);
+        allow(asked.busy(opened))?;
+        asked.rewrite = Some(opened.store.request_round());
         Ok(())
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 
-use headwater_store::{OpenError, Store};
+use headwater_store::OpenError;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
@@ -12,7 +12,6 @@ use crate::backups::Backups;
 use crate::chance::{self, Chance};
 use crate::clients::Clients;
 use crate::clock;
-use crate::commits::Commits;
 use crate::config::{self, Config};
 use crate::descriptors;
 use crate::expiry;
@@ -69,30 +68,12 @@ impl Server {
         }
     }
 
-    /// The store, for those who come behind the gate.
-    ///
-    /// # Panics
-    ///
-    /// While it is being loaded.
-    pub(crate) fn store(&self) -> &Arc<Store> {
-        &self.loading.expect().store
-    }
-
-    /// Who waits for the store's log.
-    ///
-    /// # Panics
-    ///
-    /// As [`store`](Self::store).
-    pub(crate) fn commits(&self) -> &Commits {
-        &self.loading.expect().commits
-    }
-
     /// A server of this directory that listens to nobody.
     #[cfg(test)]
     pub(crate) fn in_dir(dir: &std::path::Path) -> Self {
         let config = Config::defaults();
         let disk = Arc::new(headwater_store::RealDisk);
-        let store = Store::open(disk, dir, loading::options(&config));
+        let store = headwater_store::Store::open(disk, dir, loading::options(&config));
         let server = Self::new(config, 0, Logging::silent());
         server
             .loading
@@ -221,7 +202,9 @@ pub(crate) fn run(config: Config, logging: Logging) -> Result<(), Fault> {
     // The connections end here: what they acknowledged is in the log, what they did not may be too.
     drop(runtime);
     let opened = server.loading.opened();
-    let closed = opened.map_or(Ok(()), |opened| opened.store.close());
+    let closed = opened
+        .as_ref()
+        .map_or(Ok(()), |opened| opened.store.close());
     match (reason?, closed) {
         (Reason::LogFailed(cause), _) => Err(Fault::LogFailed(cause)),
         (Reason::Asked(by), Ok(())) => {
@@ -254,12 +237,8 @@ async fn serve(server: &Arc<Server>, listeners: Vec<Listener>) -> Result<Reason,
         reason = server.shutdown.requested() => return Ok(reason),
         store = loading::load(server) => store?,
     };
-    let opened = server.loading.finish(store);
-    // CONFIG SET may have come when there was nobody to be told.
-    opened.follow(&server.config);
+    loading::publish(server, store);
     tokio::spawn(expiry::run(Arc::clone(server)));
-    tokio::spawn(relay(Arc::clone(server)));
-    tokio::spawn(watch_log(Arc::clone(server)));
     tokio::spawn(space::run(Arc::clone(server)));
     let pace = server.loading.pace();
     tracing::info!(
@@ -270,11 +249,6 @@ async fn serve(server: &Arc<Server>, listeners: Vec<Listener>) -> Result<Reason,
         pace.done,
     );
     Ok(server.shutdown.requested().await)
-}
-
-/// Wakes those who wait for the log.
-async fn relay(server: Arc<Server>) {
-    server.commits().relay().await;
 }
 
 /// Turns signals into a request to stop.
@@ -292,15 +266,6 @@ async fn signals(server: Arc<Server>) {
         _ = interrupt.recv() => "SIGINT",
     };
     server.shutdown.request(Reason::Asked(by));
-}
-
-/// Stops the server once its log has failed.
-async fn watch_log(server: Arc<Server>) {
-    let log = server.store().log();
-    let cause = std::future::poll_fn(|cx| log.poll_poisoned(cx)).await;
-    server
-        .shutdown
-        .request(Reason::LogFailed(cause.to_string()));
 }
 
 fn workers(config: &Config) -> usize {

@@ -8,6 +8,7 @@ use headwater_store::{Lsn, StreamNo};
 
 use crate::clients::Client;
 use crate::command::Queued;
+use crate::commits::Commits;
 
 /// The state of one conversation. Owned by its connection; what others may see of it is in
 /// [`Client`].
@@ -21,7 +22,11 @@ pub(crate) struct Session {
     pub(crate) replies: Replies,
     /// The connection closes once what was said is written.
     pub(crate) closing: bool,
-    /// The LSN that the replies written so far depend on.
+    /// The life of the data that was last seen, and those who wait for its log; none when there
+    /// have been no data.
+    pub(crate) life: u64,
+    pub(crate) commits: Option<Arc<Commits>>,
+    /// The LSN, of that life, that the replies written so far depend on.
     pub(crate) depends_on: Lsn,
     /// It has made the data grow since it last rested.
     pub(crate) adds: bool,
@@ -41,6 +46,8 @@ pub(crate) struct Transaction {
 
 /// A key under WATCH, as it was.
 pub(crate) struct Watched {
+    /// In this life of the data.
+    pub(crate) life: u64,
     pub(crate) db: u8,
     pub(crate) key: Box<[u8]>,
     /// The stream that was there and its version; `None` when there was none.
@@ -69,6 +76,8 @@ impl Session {
             watched: Vec::new(),
             replies: Replies::On,
             closing: false,
+            life: 0,
+            commits: None,
             depends_on: Lsn::ZERO,
             adds: false,
             commands: 0,

@@ -185,7 +185,10 @@ fn measure(config: &Config) -> Result<(u64, u64), Errno> {
 
 /// Draws the conclusions.
 fn look(server: &Server, free: u64, total: u64) {
-    let store = server.store();
+    let Some(opened) = server.loading.opened() else {
+        return;
+    };
+    let store = &opened.store;
     let checkpoint = store.upkeep_stats().checkpoint;
     let checkpoint = checkpoint.map_or(0, |checkpoint| checkpoint.bytes);
     let marks = Marks::of(&server.config, total, checkpoint);

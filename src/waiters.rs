@@ -25,6 +25,7 @@ use tokio::sync::Notify;
 
 use crate::command::{Again, AtLast, Data, Door, Halt, Lookups, Park, Served};
 use crate::execute::refused;
+use crate::loading::Opened;
 use crate::refusal::Refusal;
 use crate::server::Server;
 
@@ -50,6 +51,8 @@ struct Place {
 
 /// One client's place in the lines of the keys that it waits for.
 pub(crate) struct Ticket {
+    /// The life of the data in which its command found nothing.
+    life: u64,
     db: u8,
     keys: Vec<Arc<[u8]>>,
     group: Option<Box<[u8]>>,
@@ -77,6 +80,7 @@ struct Waiting {
 /// The reply to a client that waited.
 pub(crate) struct Answer {
     pub(crate) reply: Vec<u8>,
+    /// Of the life of the data in which the wait began.
     pub(crate) depends_on: Lsn,
     pub(crate) refusal: Option<Refusal>,
 }
@@ -87,6 +91,8 @@ pub(crate) enum Unblock {
     /// As if its time were up.
     Timeout,
     Error,
+    /// What it waits for will not come: this server is a replica now, or has other data.
+    Changed,
 }
 
 impl Ticket {
@@ -143,6 +149,7 @@ impl Ticket {
         self.end(match how {
             Unblock::Timeout => None,
             Unblock::Error => Some(Refusal::UnblockedByClient),
+            Unblock::Changed => Some(Refusal::UnblockedByChange),
         })
     }
 
@@ -178,11 +185,11 @@ impl Ticket {
 
     /// Runs the waiting command again, with what was loaded for it. Says whether the ticket has
     /// done with waiting. One that lacks blocks has not: its connection is called to load them.
-    fn run(&self, server: &Server, loaded: &Loaded, now: u64) -> bool {
+    fn run(&self, server: &Server, opened: &Arc<Opened>, loaded: &Loaded, now: u64) -> bool {
         let mut reply = Vec::new();
         let mut alone = false;
         let (mut state, result, depends_on) = loop {
-            let access = Door::of(server, alone, loaded);
+            let access = Door::of(Some(opened), alone, loaded);
             // Behind the world: CLIENT UNBLOCK comes with the world in its hands.
             let mut state = self.state.lock();
             let State::Waiting(waiting) = &mut *state else {
@@ -191,6 +198,7 @@ impl Ticket {
             let out = Writer::new(&mut reply, self.protocol);
             let mut data = Data {
                 server,
+                opened: Some(opened),
                 access,
                 out,
                 now,
@@ -238,12 +246,14 @@ impl Waiters {
     pub(crate) fn park(
         &self,
         server: &Server,
+        life: u64,
         db: u8,
         protocol: Protocol,
         park: Park,
         now: u64,
     ) -> Arc<Ticket> {
         let ticket = Arc::new(Ticket {
+            life,
             db,
             keys: park.keys,
             group: park.group,
@@ -259,7 +269,7 @@ impl Waiters {
         if !ticket.keys.is_empty() {
             let mut lines = self.lines.lock();
             lines.enter(&ticket);
-            server.store().watch_keys(true);
+            lines.watch(server);
         }
         self.look(server, &ticket, &Loaded::default(), now);
         ticket
@@ -267,8 +277,12 @@ impl Waiters {
 
     /// Looks again on behalf of a ticket, for which something was loaded or which waits for
     /// something else than keys.
+    /// While the data are loaded there is nothing to be seen.
     pub(crate) fn look(&self, server: &Server, ticket: &Arc<Ticket>, loaded: &Loaded, now: u64) {
-        if ticket.run(server, loaded, now) {
+        if let Some(opened) = server.loading.opened()
+            && opened.life == ticket.life
+            && ticket.run(server, &opened, loaded, now)
+        {
             self.leave(server, ticket);
         }
     }
@@ -283,12 +297,17 @@ impl Waiters {
     fn leave_all(&self, server: &Server, tickets: &[Arc<Ticket>]) {
         let mut lines = self.lines.lock();
         lines.leave(tickets);
-        let store = server.store();
-        store.watch_keys(lines.tickets > 0);
+        lines.watch(server);
     }
 
     /// Serves those who wait for the keys that were changed, in the order in which they came.
-    pub(crate) fn serve(&self, server: &Server, events: &[KeyEvent], now: u64) {
+    pub(crate) fn serve(
+        &self,
+        server: &Server,
+        opened: &Arc<Opened>,
+        events: &[KeyEvent],
+        now: u64,
+    ) {
         for event in events {
             let place = Place {
                 db: event.db,
@@ -306,7 +325,10 @@ impl Waiters {
                 if group.is_some_and(|group| nothing_for.contains(group)) {
                     continue;
                 }
-                if ticket.run(server, &Loaded::default(), now) {
+                if ticket.life != opened.life {
+                    continue;
+                }
+                if ticket.run(server, opened, &Loaded::default(), now) {
                     served.push(Arc::clone(ticket));
                 } else if let Some(group) = group {
                     nothing_for.insert(group);
@@ -316,6 +338,11 @@ impl Waiters {
                 self.leave_all(server, &served);
             }
         }
+    }
+
+    /// Has data that were opened just now tell what happens to keys.
+    pub(crate) fn reopened(&self, server: &Server) {
+        self.lines.lock().watch(server);
     }
 
     /// How many keys somebody waits for, and how many of them in the name of a group.
@@ -331,6 +358,13 @@ impl Waiters {
 }
 
 impl Lines {
+    /// Has the data tell what happens to keys while anybody waits for one.
+    fn watch(&self, server: &Server) {
+        if let Some(opened) = server.loading.opened() {
+            opened.store.watch_keys(self.tickets > 0);
+        }
+    }
+
     /// Puts a ticket at the end of the lines of its keys.
     fn enter(&mut self, ticket: &Arc<Ticket>) {
         self.tickets += 1;

@@ -2,9 +2,10 @@
 
 use std::cell::Cell;
 use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
 
 use headwater_resp::Writer;
-use headwater_store::{Access, Growth, KeyEvent, Loaded, Lsn, NodeLimits, StreamMut};
+use headwater_store::{Access, Growth, KeyEvent, Loaded, Lsn, NodeLimits, Store, StreamMut};
 
 use crate::command::Halt;
 use crate::config;
@@ -15,6 +16,8 @@ use crate::session::Session;
 /// What a data command works with: the store, the moment, and the place for its reply.
 pub(crate) struct Data<'a> {
     pub(crate) server: &'a Server,
+    /// Whence the access is.
+    pub(crate) opened: Option<&'a Arc<Opened>>,
     pub(crate) access: Door<'a>,
     pub(crate) out: Writer<'a>,
     /// The moment of the command, in milliseconds since 1970; the same throughout a transaction.
@@ -35,7 +38,7 @@ pub(crate) struct Door<'a>(Option<Access<'a>>);
 impl<'a> Door<'a> {
     /// Opens it, if the data are there: [alone](headwater_store::Store::alone) or to share. Blocks
     /// that were loaded for who comes in are in memory while it is open.
-    pub(crate) fn of(server: &'a Server, alone: bool, loaded: &Loaded) -> Self {
+    pub(crate) fn of(opened: Option<&'a Opened>, alone: bool, loaded: &Loaded) -> Self {
         let access = |opened: &'a Opened| {
             let access = match alone {
                 true => opened.store.alone(),
@@ -44,7 +47,7 @@ impl<'a> Door<'a> {
             access.pin(loaded.clone());
             access
         };
-        Self(server.loading.opened().map(access))
+        Self(opened.map(access))
     }
 
     /// The streams; `None` while the data are loaded.
@@ -129,6 +132,30 @@ impl<'a> DerefMut for Cx<'a> {
 }
 
 impl Data<'_> {
+    /// The data, for those who come behind the gate.
+    ///
+    /// # Panics
+    ///
+    /// While they are being loaded.
+    pub(crate) fn opened(&self) -> &Arc<Opened> {
+        self.opened.expect(SHUT)
+    }
+
+    /// The store, for those who come behind the gate.
+    ///
+    /// # Panics
+    ///
+    /// As [`opened`](Self::opened).
+    pub(crate) fn store(&self) -> &Store {
+        &self.opened().store
+    }
+
+    /// Where the log ends; 0 while it is being loaded.
+    pub(crate) fn end(&self) -> Lsn {
+        let end = |opened: &Arc<Opened>| opened.store.log().appended();
+        self.opened.map_or(Lsn::ZERO, end)
+    }
+
     /// The stream at a key of the selected database, if there is one that has not expired. Its
     /// lock is held until the result is dropped, and one command holds one lock at a time.
     pub(crate) fn stream(&self, key: &[u8]) -> Option<StreamMut<'_>> {

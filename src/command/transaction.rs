@@ -247,7 +247,9 @@ fn watch(cx: &mut Cx<'_>, args: &mut Args<'_>) -> Result<Outcome, Halt> {
         let known = |watched: &Watched| watched.db == db && *watched.key == *key;
         if !cx.session.watched.iter().any(known) {
             let was = version_at(cx, db, key);
+            let life = life(cx);
             cx.session.watched.push(Watched {
+                life,
                 db,
                 key: key.into(),
                 was,
@@ -271,7 +273,12 @@ fn version_at(cx: &Cx<'_>, db: u8, key: &[u8]) -> Option<(headwater_store::Strea
 }
 
 fn is_unchanged(cx: &Cx<'_>, watched: &Watched) -> bool {
-    version_at(cx, watched.db, &watched.key) == watched.was
+    life(cx) == watched.life && version_at(cx, watched.db, &watched.key) == watched.was
+}
+
+/// Which life of the data the command works with; 0 while they are loaded.
+fn life(cx: &Cx<'_>) -> u64 {
+    cx.opened.map_or(0, |opened| opened.life)
 }
 
 impl Session {

@@ -5,36 +5,49 @@ use crate::refusal::Refusal;
 use crate::server::Server;
 use crate::session::Session;
 
+/// What a gate looks at.
+pub(crate) struct Asked<'a> {
+    pub(crate) server: &'a Server,
+    /// Whether the data are there for as long as the command runs.
+    pub(crate) has_data: bool,
+    pub(crate) session: &'a Session,
+    pub(crate) command: &'a Command,
+}
+
 /// Something that can refuse.
-type Gate = fn(&Server, &Session, &Command) -> Result<(), Refusal>;
+type Gate = fn(&Asked<'_>) -> Result<(), Refusal>;
 
 /// Redis' order (`processCommand`). Whether the disk takes changes is asked by each append: a full
 /// one still takes what frees room.
 const GATES: &[Gate] = &[authenticated, allowed_in_multi, loaded];
 
-/// Asks every gate; the first refusal counts.
-pub(crate) fn check(server: &Server, session: &Session, command: &Command) -> Result<(), Refusal> {
-    GATES
-        .iter()
-        .try_for_each(|gate| gate(server, session, command))
+impl Asked<'_> {
+    fn has(&self, traits: Traits) -> bool {
+        self.command.spec.traits.has(traits)
+    }
 }
 
-fn authenticated(_: &Server, session: &Session, command: &Command) -> Result<(), Refusal> {
-    if session.authenticated || command.spec.traits.has(Traits::NO_AUTH) {
+/// Asks every gate; the first refusal counts.
+pub(crate) fn check(asked: &Asked<'_>) -> Result<(), Refusal> {
+    GATES.iter().try_for_each(|gate| gate(asked))
+}
+
+fn authenticated(asked: &Asked<'_>) -> Result<(), Refusal> {
+    if asked.session.authenticated || asked.has(Traits::NO_AUTH) {
         return Ok(());
     }
     Err(Refusal::NoAuth)
 }
 
-fn allowed_in_multi(_: &Server, session: &Session, command: &Command) -> Result<(), Refusal> {
-    if session.transaction.is_some() && command.spec.traits.has(Traits::NO_MULTI) {
+fn allowed_in_multi(asked: &Asked<'_>) -> Result<(), Refusal> {
+    if asked.session.transaction.is_some() && asked.has(Traits::NO_MULTI) {
         return Err(Refusal::NotInMulti);
     }
     Ok(())
 }
 
-fn loaded(server: &Server, _: &Session, command: &Command) -> Result<(), Refusal> {
-    if server.loading.opened().is_some() || command.spec.traits.has(Traits::LOADING) {
+fn loaded(asked: &Asked<'_>) -> Result<(), Refusal> {
+    if asked.has_data || asked.has(Traits::LOADING) {
         return Ok(());
     }
     Err(Refusal::Loading)

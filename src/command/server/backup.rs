@@ -49,7 +49,7 @@ fn backup(cx: &mut Cx<'_>, args: &mut Args<'_>) -> Result<Outcome, Halt> {
         return Err(Refusal::Command(text).into());
     };
     let target = PathBuf::from(dir).join(name);
-    let Some(making) = cx.server.backups.begin(cx.server.store(), target) else {
+    let Some(making) = cx.server.backups.begin(cx.opened(), target) else {
         return Err(Refusal::Command("ERR A backup is being made already").into());
     };
     let until = making.clone();

@@ -129,7 +129,7 @@ fn take_effect(server: &Server, id: Id) {
         | config::SETTLE_AFTER => {
             // A store that is not loaded yet is told when it is.
             if let Some(opened) = server.loading.opened() {
-                opened.follow(&server.config);
+                opened.heed(&server.config);
             }
         }
         config::DISK_FULL | config::DISK_LOW => server.space.look_again(),

@@ -9,12 +9,9 @@ mod persistence;
 use std::fmt::Display;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use headwater_store::Lsn;
-
 use crate::clock;
 use crate::command::{Access, Arg, Args, Body, Cx, Data, Group, Halt, Outcome, Spec, Traits};
 use crate::config;
-use crate::loading::Opened;
 use crate::process;
 use crate::server::REDIS_VERSION;
 
@@ -264,7 +261,7 @@ fn memory(fields: &mut Fields, data: &Data<'_>) {
         format_args!("{fragmentation:.2}"),
     );
     fields.put("mem_allocator", "libc");
-    if let Some(opened) = data.server.loading.opened() {
+    if let Some(opened) = data.opened {
         let data = opened.store.data_stats();
         fields.put_bytes("block_cache_used", data.cache_bytes);
         fields.put_bytes("block_cache_budget", data.cache_budget);
@@ -295,7 +292,7 @@ fn stats(fields: &mut Fields, data: &Data<'_>) {
     fields.put("evicted_clients", 0);
     fields.put("keyspace_hits", of(&stats.hits));
     fields.put("keyspace_misses", of(&stats.misses));
-    if let Some(opened) = server.loading.opened() {
+    if let Some(opened) = data.opened {
         let data = opened.store.data_stats();
         fields.put("block_cache_hits", data.cache_hits);
         fields.put("block_cache_misses", data.cache_misses);
@@ -320,9 +317,7 @@ fn replication(fields: &mut Fields, data: &Data<'_>) {
     fields.put("master_failover_state", "no-failover");
     fields.put("master_replid", &server.identity.run_id);
     fields.put("master_replid2", "0".repeat(40));
-    let end = |opened: &Opened| opened.store.log().appended();
-    let end = server.loading.opened().map_or(Lsn::ZERO, end);
-    fields.put("master_repl_offset", end);
+    fields.put("master_repl_offset", data.end());
     fields.put("second_repl_offset", -1);
     fields.put("repl_backlog_active", 0);
     fields.put(

@@ -3,7 +3,6 @@
 //! It is a master without replicas. Its offset is the log's LSN.
 
 use crate::command::{Access, Args, Body, Cx, Group, Halt, Outcome, Spec, Traits};
-use crate::loading::Opened;
 
 pub(crate) static ROLE: Spec = Spec {
     name: "role",
@@ -23,8 +22,7 @@ pub(crate) static ROLE: Spec = Spec {
 };
 
 fn run(cx: &mut Cx<'_>, _: &mut Args<'_>) -> Result<Outcome, Halt> {
-    let end = |opened: &Opened| opened.store.log().appended().get();
-    let offset = cx.server.loading.opened().map_or(0, end);
+    let offset = cx.end().get();
     cx.out.array(3);
     cx.out.bulk(b"master");
     cx.out.int(offset.cast_signed());

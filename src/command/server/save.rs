@@ -61,9 +61,9 @@ fn not_saving(busy: Busy) -> Result<(), Refusal> {
 }
 
 fn save(cx: &mut Cx<'_>, _: &mut Args<'_>) -> Result<Outcome, Halt> {
-    let round = cx.server.saves.save(cx.server.store(), not_saving)?;
+    let round = cx.server.saves.save(cx.opened(), not_saving)?;
     let park = Park::idle(0, move |data| {
-        match data.server.store().round_ended(round) {
+        match data.store().round_ended(round) {
             None => return Ok(Served::NotYet),
             Some(Ok(())) => data.out.simple("OK"),
             Some(Err(_)) => {
@@ -82,7 +82,7 @@ fn bgsave(cx: &mut Cx<'_>, args: &mut Args<'_>) -> Result<Outcome, Halt> {
         return Err(Refusal::Syntax.into());
     }
     let mut answer = "Background saving started";
-    cx.server.saves.save(cx.server.store(), |busy| {
+    cx.server.saves.save(cx.opened(), |busy| {
         not_saving(busy)?;
         match (busy.rewrite, schedule) {
             (false, _) => {}
@@ -101,7 +101,7 @@ fn bgsave(cx: &mut Cx<'_>, args: &mut Args<'_>) -> Result<Outcome, Halt> {
 
 fn bgrewriteaof(cx: &mut Cx<'_>, _: &mut Args<'_>) -> Result<Outcome, Halt> {
     let mut answer = "Background append only file rewriting started";
-    cx.server.saves.rewrite(cx.server.store(), |busy| {
+    cx.server.saves.rewrite(cx.opened(), |busy| {
         if busy.rewrite {
             let text = "ERR Background append only file rewriting already in progress";
             return Err(Refusal::Command(text));

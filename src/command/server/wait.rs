@@ -71,7 +71,7 @@ fn wait_aof(cx: &mut Cx<'_>, args: &mut Args<'_>) -> Result<Outcome, Halt> {
     let replicas = args.int().ok().filter(|&replicas| replicas >= 0);
     let replicas = replicas.ok_or(Refusal::Command(text))?;
     let timeout_ms = args.timeout_ms(cx.now)?;
-    let log = Arc::clone(cx.server.store().log());
+    let log = Arc::clone(cx.store().log());
     let written = cx.session.depends_on;
     let is_durable = log.durable() >= written;
     if cx.in_exec || replicas == 0 && (local == 0 || is_durable) {
@@ -79,7 +79,7 @@ fn wait_aof(cx: &mut Cx<'_>, args: &mut Args<'_>) -> Result<Outcome, Halt> {
         return Ok(Outcome::Done);
     }
     let park = Park::idle(timeout_ms, move |data| {
-        let is_durable = data.server.store().log().durable() >= written;
+        let is_durable = data.store().log().durable() >= written;
         if replicas > 0 || !is_durable {
             return Ok(Served::NotYet);
         }

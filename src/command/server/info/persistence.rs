@@ -10,12 +10,11 @@ use super::{Fields, ratio};
 use crate::command::Data;
 use crate::loading::{Loading, Opened};
 use crate::saves::{self, Busy};
-use crate::server::Server;
 use crate::space::Found;
 
 pub(super) fn persistence(fields: &mut Fields, data: &Data<'_>) {
     let server = data.server;
-    let opened = server.loading.opened();
+    let opened = data.opened;
     fields.put("loading", u8::from(opened.is_none()));
     fields.put("async_loading", 0);
     let upkeep = opened.map(|opened| opened.store.upkeep_stats());
@@ -38,7 +37,7 @@ pub(super) fn persistence(fields: &mut Fields, data: &Data<'_>) {
 
 fn loading(fields: &mut Fields, loading: &Loading) {
     let pace = loading.pace();
-    fields.put("loading_start_time", loading.began_ms / 1000);
+    fields.put("loading_start_time", loading.began_ms() / 1000);
     fields.put("loading_total_bytes", pace.total);
     // What the server used that wrote the data is not known.
     fields.put("loading_rdb_used_mem", 0);
@@ -57,7 +56,7 @@ fn checkpoints(fields: &mut Fields, data: &Data<'_>, upkeep: Option<&UpkeepStats
     let seconds = ended.map_or(-1, |upkeep| upkeep.last_round.as_secs().cast_signed());
     let saves = upkeep.map_or(0, |upkeep| upkeep.rounds - upkeep.failures);
     let going = save || upkeep.is_some_and(|upkeep| upkeep.busy);
-    fields.put("rdb_changes_since_last_save", unsaved(server, upkeep));
+    fields.put("rdb_changes_since_last_save", unsaved(data, upkeep));
     fields.put("rdb_bgsave_in_progress", u8::from(going));
     fields.put(
         "rdb_last_save_time",
@@ -76,8 +75,8 @@ fn checkpoints(fields: &mut Fields, data: &Data<'_>, upkeep: Option<&UpkeepStats
 }
 
 /// Bytes of log behind the last checkpoint.
-fn unsaved(server: &Server, upkeep: Option<&UpkeepStats>) -> u64 {
-    let (Some(opened), Some(upkeep)) = (server.loading.opened(), upkeep) else {
+fn unsaved(data: &Data<'_>, upkeep: Option<&UpkeepStats>) -> u64 {
+    let (Some(opened), Some(upkeep)) = (data.opened, upkeep) else {
         return 0;
     };
     let log = opened.store.log();
