@@ -1,4 +1,5 @@
-//! `CLIENT PAUSE`: holding commands back for a while.
+//! Pauses: holding commands back for a while, because a client says so (`CLIENT PAUSE`), or because
+//! the part that this server plays is changing.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
@@ -17,15 +18,36 @@ pub(crate) enum Held {
     All,
 }
 
-/// The pause that is on, if any.
+/// Who wants a pause. The pauses of several go on side by side; each ends its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "changes of roles are being built")
+)]
+pub(crate) enum Cause {
+    /// `CLIENT PAUSE`.
+    Client,
+    /// `FAILOVER` lets a replica catch up.
+    Failover,
+    /// The server is becoming a master, or a replica.
+    Role,
+}
+
+/// The pauses that are on.
 #[derive(Default)]
 pub(crate) struct Pause {
-    held: AtomicU8,
-    /// When it ends, in milliseconds since 1970.
-    until_ms: AtomicU64,
+    /// One for each [`Cause`].
+    spells: [Spell; 3],
     over: Notify,
     /// Who is held back stands in line here, and leaves one after the other.
     line: Arc<tokio::sync::Mutex<()>>,
+}
+
+#[derive(Default)]
+struct Spell {
+    held: AtomicU8,
+    /// When it ends, in milliseconds since 1970.
+    until_ms: AtomicU64,
 }
 
 /// The turn of one who was held back. Until it is dropped, those who came later wait.
@@ -36,26 +58,43 @@ pub(crate) struct Released {
 impl Pause {
     /// Begins or extends a pause. A pause of all is not weakened to one of writes, and the later
     /// end counts (`pauseActions` of Redis).
-    pub(crate) fn begin(&self, held: Held, until_ms: u64) {
-        self.held.fetch_max(held as u8, Ordering::Relaxed);
-        self.until_ms.fetch_max(until_ms, Ordering::Relaxed);
+    pub(crate) fn begin(&self, cause: Cause, held: Held, until_ms: u64) {
+        let spell = &self.spells[cause as usize];
+        spell.until_ms.fetch_max(until_ms, Ordering::Relaxed);
+        spell.held.fetch_max(held as u8, Ordering::Release);
     }
 
-    pub(crate) fn end(&self) {
-        self.until_ms.store(0, Ordering::Relaxed);
-        self.held.store(Held::Nothing as u8, Ordering::Relaxed);
+    pub(crate) fn end(&self, cause: Cause) {
+        let spell = &self.spells[cause as usize];
+        spell.held.store(Held::Nothing as u8, Ordering::Release);
+        spell.until_ms.store(0, Ordering::Relaxed);
         self.over.notify_waiters();
+    }
+
+    /// What is held back, by whomever; pauses whose time has come end.
+    fn held(&self) -> u8 {
+        let mut most = Held::Nothing as u8;
+        for spell in &self.spells {
+            let held = spell.held.load(Ordering::Acquire);
+            if held == Held::Nothing as u8 {
+                continue;
+            }
+            if clock::unix_ms() < spell.until_ms.load(Ordering::Relaxed) {
+                most = most.max(held);
+            } else {
+                spell.held.store(Held::Nothing as u8, Ordering::Release);
+                spell.until_ms.store(0, Ordering::Relaxed);
+                self.over.notify_waiters();
+            }
+        }
+        most
     }
 
     /// Whether a command has to wait. EXEC waits if it is to run a write; commands being queued do
     /// not wait for a pause of writes.
     pub(crate) fn holds(&self, session: &Session, command: &Command) -> bool {
-        let held = self.held.load(Ordering::Relaxed);
+        let held = self.held();
         if held == Held::Nothing as u8 {
-            return false;
-        }
-        if clock::unix_ms() >= self.until_ms.load(Ordering::Relaxed) {
-            self.end();
             return false;
         }
         if held == Held::All as u8 {
@@ -70,8 +109,7 @@ impl Pause {
 
     /// Whether keys may not expire now: nothing changes during a pause.
     pub(crate) fn holds_expiry(&self) -> bool {
-        self.held.load(Ordering::Relaxed) != Held::Nothing as u8
-            && clock::unix_ms() < self.until_ms.load(Ordering::Relaxed)
+        self.held() != Held::Nothing as u8
     }
 
     /// Returns when the pause is over or its time has come, and whoever was held back before has
@@ -86,13 +124,35 @@ impl Pause {
         let over = self.over.notified();
         tokio::pin!(over);
         over.as_mut().enable();
-        let left = self
-            .until_ms
-            .load(Ordering::Relaxed)
-            .saturating_sub(clock::unix_ms());
-        if left > 0 {
+        let now = clock::unix_ms();
+        let ends = self.spells.iter();
+        let ends = ends.map(|spell| spell.until_ms.load(Ordering::Relaxed));
+        // Whoever is still held back then waits again.
+        let next = ends.filter(|&end| end > now).min();
+        if let Some(left) = next.map(|end| end - now) {
             drop(tokio::time::timeout(std::time::Duration::from_millis(left), over).await);
         }
         Released { _first: first }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_for_several_causes_go_on_side_by_side() {
+        let pause = Pause::default();
+        let later = clock::unix_ms() + 3_600_000;
+        pause.begin(Cause::Client, Held::Writes, later);
+        pause.begin(Cause::Role, Held::All, u64::MAX);
+        pause.begin(Cause::Failover, Held::Writes, 0);
+        assert_eq!(pause.held(), Held::All as u8);
+        pause.end(Cause::Role);
+        assert_eq!(pause.held(), Held::Writes as u8);
+        assert!(pause.holds_expiry());
+        pause.end(Cause::Client);
+        assert_eq!(pause.held(), Held::Nothing as u8, "one has ended by itself");
+        assert!(!pause.holds_expiry());
     }
 }

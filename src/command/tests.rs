@@ -16,6 +16,7 @@ use super::facts::NoKeys;
 use super::{Arg, Body, COMMANDS, Command, Kind, Spec, TABLE, Traits, describe};
 use crate::clients::Client;
 use crate::execute::{Round, Step};
+use crate::pause::Cause;
 use crate::server::Server;
 use crate::session::Session;
 
@@ -94,7 +95,7 @@ impl Bench {
         let (mut round, mut out) = (Round::new(&self.server), Vec::new());
         let request = decoder.request(&request);
         let step = round.execute(&mut session, request, Ok(Loaded::default()), &mut out);
-        self.server.pause.end();
+        self.server.pause.end(Cause::Client);
         assert!(!matches!(step, Step::Paused), "{words:?}");
         String::from_utf8_lossy(&out).into_owned()
     }

@@ -7,6 +7,10 @@ use crate::session::Session;
 
 /// What a gate looks at.
 pub(crate) struct Asked<'a> {
+    #[expect(
+        dead_code,
+        reason = "the gates of replicas, which ask it, are being built"
+    )]
     pub(crate) server: &'a Server,
     /// Whether the data are there for as long as the command runs.
     pub(crate) has_data: bool,

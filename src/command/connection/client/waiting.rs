@@ -3,7 +3,7 @@
 
 use super::ADMIN;
 use crate::command::{Access, Arg, Args, Body, Cx, Group, Halt, Outcome, Spec};
-use crate::pause::Held;
+use crate::pause::{Cause, Held};
 use crate::refusal::Refusal;
 use crate::waiters::Unblock;
 
@@ -77,7 +77,9 @@ fn pause(cx: &mut Cx<'_>, args: &mut Args<'_>) -> Result<Outcome, Halt> {
         return Err(Refusal::Command(text).into());
     };
     let timeout_ms = Args::new(args.request(), 2).timeout_ms(cx.now)?;
-    cx.server.pause.begin(held, cx.now + timeout_ms);
+    cx.server
+        .pause
+        .begin(Cause::Client, held, cx.now + timeout_ms);
     cx.out.simple("OK");
     Ok(Outcome::Done)
 }
@@ -92,7 +94,7 @@ fn too_many(subcommand: &[u8]) -> Refusal {
 }
 
 fn unpause(cx: &mut Cx<'_>, _: &mut Args<'_>) -> Result<Outcome, Halt> {
-    cx.server.pause.end();
+    cx.server.pause.end(Cause::Client);
     cx.out.simple("OK");
     Ok(Outcome::Done)
 }
