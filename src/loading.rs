@@ -29,11 +29,13 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwapOption;
 
 use headwater_store::{
-    Budgets, LogOptions, Lsn, Poisoned, Progress, RealDisk, Store, StoreOptions, SyncPolicy,
+    Budgets, HistoryId, LogOptions, Lsn, Opening, Poisoned, Progress, RealDisk, Store,
+    StoreOptions, SyncPolicy,
 };
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
+use crate::chance;
 use crate::clients::Clients;
 use crate::clock;
 use crate::commits::{Commits, Ended};
@@ -279,6 +281,7 @@ pub(crate) fn options(config: &Config) -> StoreOptions {
             policy: sync_policy(config),
             ..LogOptions::default()
         },
+        role: Opening::Lead(HistoryId::new(chance::from_kernel())),
         budgets: budgets(config),
         cache_bytes: config.size(config::CACHE_SIZE),
     }

@@ -49,6 +49,7 @@ pub(crate) enum Refusal {
     NotInMulti,
     Protected,
     Protocol(ProtocolError),
+    ReadOnly,
     SameObject,
     Syntax,
     /// A client that waited is sent away: this server has become a replica, or has other data.
@@ -156,6 +157,7 @@ impl fmt::Display for Refusal {
                  (requirepass), or turn protected-mode off."
             }
             Self::Protocol(error) => return write!(f, "ERR {error}"),
+            Self::ReadOnly => "READONLY You can't write against a read only replica.",
             Self::SameObject => "ERR source and destination objects are the same",
             Self::Syntax => "ERR syntax error",
             Self::UnblockedByChange => {
@@ -207,6 +209,7 @@ impl From<AppendError> for Refusal {
     /// fault is handled.
     fn from(fault: AppendError) -> Self {
         match fault {
+            AppendError::Following => Self::ReadOnly,
             AppendError::Full { .. } => Self::DiskFull,
             AppendError::Poisoned(_) => Self::DiskBroken,
             AppendError::TooLarge { .. } => {

@@ -4,11 +4,13 @@
 //!  damage /data/log/00000000000000000000.log is damaged at LSN 4711; the frame at LSN ...
 //!  note   /data/data/00000000000000000012.data: no checkpoint names it; a start removes it
 //!  looked at 3 segments, 1 spare, 210 frames, ...
+//!  in epoch 2, which began at LSN 4711 and has the id 64e1...
 //!  damaged: ...
 //! ```
 //!
-//! One line for each finding on standard output, then what was looked at, then the verdict. The
-//! exit code says the verdict, too; what the store is and what is checked is the store's business.
+//! One line for each finding on standard output, then what was looked at, which history it is of,
+//! then the verdict. The exit code says the verdict, too; what the store is and what is checked is
+//! the store's business.
 
 use std::ffi::OsString;
 use std::io::{self, Write as _};
@@ -16,9 +18,9 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use headwater_store::RealDisk;
 use headwater_store::check::{Severity, Summary, check};
 use headwater_store::disk::Disk;
+use headwater_store::{Epoch, RealDisk};
 
 use super::{DAMAGED, IO, USAGE};
 use crate::start::complain;
@@ -36,12 +38,12 @@ pub(crate) fn run(args: &[OsString]) -> ExitCode {
     });
     match checked {
         Ok(summary) => {
-            drop(writeln!(
-                out,
-                "{}\n{}",
+            let lines = [
                 looked_at(&summary),
-                verdict(&summary)
-            ));
+                history(&summary),
+                verdict(&summary).to_owned(),
+            ];
+            drop(writeln!(out, "{}", lines.join("\n")));
             ExitCode::from(code(&summary))
         }
         Err(error) => complain(&error.to_string(), IO),
@@ -68,6 +70,16 @@ fn looked_at(summary: &Summary) -> String {
         format!("{count} {what}")
     });
     format!("looked at {}", counts.join(", "))
+}
+
+/// Which history the log is of.
+fn history(summary: &Summary) -> String {
+    match summary.history.current() {
+        Some(Epoch { number, start, id }) => {
+            format!("in epoch {number}, which began at LSN {start} and has the id {id}")
+        }
+        None => "in no epoch: the log is empty".to_owned(),
+    }
 }
 
 /// What the findings come to.

@@ -42,6 +42,7 @@ pub use self::finding::{Finding, Severity, What};
 use crate::data::Data;
 use crate::disk::Disk;
 use crate::error::{DiskError, OpenError};
+use crate::history::History;
 
 /// How much was looked at.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -75,6 +76,8 @@ pub struct Totals {
 pub struct Summary {
     /// How much was looked at.
     pub totals: Totals,
+    /// The last epochs of the log, as far as it could be read.
+    pub history: History,
     /// The gravest finding; `None` when there was none.
     pub worst: Option<Severity>,
 }

@@ -15,6 +15,7 @@
 //!             the crc itself: a section is valid in its place and nowhere else
 //!
 //!  BEGIN      from, order (256 bytes: which database is which),
+//!             epochs, for each of the history: number, start, id (20 bytes),
 //!             next_file, files, for each data file: number, length
 //!  STREAMS    for each stream: number, place, key, expires_at, changed, length, image
 //!  END        until, next, keep, streams
@@ -41,11 +42,12 @@ use std::sync::Arc;
 use crate::codec::{byte, integer, name, optional, put_integer, put_name, put_optional};
 use crate::disk::{Disk, FreshFile, is_unfinished};
 use crate::error::{DiskError, Malformed, OpenError};
+use crate::history::History;
 use crate::id::StreamNo;
 use crate::lsn::Lsn;
 
 const MAGIC: &[u8; 8] = b"HEADWCKP";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// Bytes before the first section.
 const HEADER: usize = 24;
 /// Bytes of a section before its body.
@@ -68,6 +70,8 @@ pub(crate) struct Beginning {
     pub(crate) from: Lsn,
     /// Which database is which.
     pub(crate) order: [u8; 256],
+    /// The last epochs below `from`.
+    pub(crate) history: History,
     /// No data file with this number or a greater one is named.
     pub(crate) next_file: u64,
     /// The data files that images may name, with their lengths in bytes.
@@ -487,6 +491,7 @@ impl Beginning {
     fn encode(&self, out: &mut Vec<u8>) {
         put_integer(out, self.from.get());
         out.extend_from_slice(&self.order);
+        self.history.encode(out);
         put_integer(out, self.next_file);
         put_integer(out, self.files.len() as u64);
         for file in &self.files {
@@ -509,6 +514,7 @@ impl Beginning {
         let mut beginning = Self {
             from,
             order,
+            history: History::decode(input)?,
             next_file: integer(input)?,
             files: Vec::new(),
         };
@@ -587,6 +593,7 @@ mod tests {
 
     use super::*;
     use crate::disk::{Fault, Repeat, SimDisk};
+    use crate::history::{Epoch, HistoryId};
 
     /// Keeps everything, as text.
     #[derive(Clone, PartialEq, Eq, Debug)]
@@ -618,9 +625,16 @@ mod tests {
     fn beginning() -> Beginning {
         let mut order = std::array::from_fn(|place| u8::try_from(place).unwrap());
         order.swap(1, 2);
+        let mut history = History::new();
+        history.push(Epoch {
+            number: 3,
+            start: Lsn::new(0x99),
+            id: HistoryId::new([0xab; HistoryId::BYTES]),
+        });
         Beginning {
             from: Lsn::new(0x0102),
             order,
+            history,
             next_file: 7,
             files: vec![DataFileItem {
                 number: 6,
@@ -701,10 +715,11 @@ mod tests {
         // The order of databases is left out.
         bytes.drain(42..298);
         let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-        let golden = "4845414457434b50 648490a8 01000000 0500000000000000 \
-                      57417fb0 01000000 0701000000000000 8202 07 01 068020 \
-                      17e83965 02000000 0c00000000000000 02 03 016b 014d 8304 03696d67 \
-                      73f8d663 03000000 0500000000000000 8406 09 01 02";
+        let golden = "4845414457434b50 94560edf 02000000 0500000000000000 \
+                      14149396 01000000 1f01000000000000 8202 01 03 9901 \
+                      abababababababababababababababababababab 07 01 068020 \
+                      35bafac9 02000000 0c00000000000000 02 03 016b 014d 8304 03696d67 \
+                      1825f3ff 03000000 0500000000000000 8406 09 01 02";
         assert_eq!(hex, golden.replace(' ', ""));
     }
 

@@ -155,6 +155,8 @@ impl std::error::Error for Poisoned {}
 /// Why a change was not accepted. Nothing of it happened.
 #[derive(Clone, Debug)]
 pub enum AppendError {
+    /// The log is led elsewhere.
+    Following,
     /// There is no room; freeing space helps.
     Full {
         /// Bytes that the change may need.
@@ -176,6 +178,7 @@ pub enum AppendError {
 impl fmt::Display for AppendError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Following => f.write_str("the log is led elsewhere"),
             Self::Full { needed, free } => {
                 write!(
                     f,

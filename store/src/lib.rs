@@ -17,6 +17,7 @@ mod codec;
 pub mod data;
 pub mod disk;
 pub mod error;
+pub mod history;
 pub mod id;
 pub mod log;
 pub mod lsn;
@@ -29,8 +30,9 @@ pub mod store;
 pub use data::{Cold, DataStats, Loaded, Missing};
 pub use disk::RealDisk;
 pub use error::{AppendError, CommitError, DataError, OpenError, Poisoned};
+pub use history::{Epoch, History, HistoryId};
 pub use id::{StreamId, StreamNo};
-pub use log::{Growth, Held, Log, LogOptions, LogStats, Progress, SyncPolicy};
+pub use log::{Growth, Held, Log, LogOptions, LogStats, Opening, Progress, SyncPolicy};
 pub use lsn::Lsn;
 pub use record::{Change, Claim, Claims, Fields, Ids, KeyspaceChange, Record};
 pub use state::{

@@ -27,8 +27,8 @@
 //! * A batch is whole or absent after any crash, and no later batch is there without it.
 //! * After a failed write or sync nothing is acknowledged any more; nothing is tried again.
 //! * A batch is refused for lack of space before anything of it happens.
-//! * Order of locks: retired, sync, writer, tail, in flight, waiters. None is held while a callback
-//!   of the caller runs, except by [`Log::read`] and [`Appender`], which say so.
+//! * Order of locks: retired, sync, writer, tail, history, in flight, waiters. None is held while a
+//!   callback of the caller runs, except by [`Log::read`] and [`Appender`], which say so.
 
 mod appender;
 mod fences;
@@ -57,10 +57,10 @@ use arc_swap::ArcSwap;
 use parking_lot::{Mutex, RwLock, RwLockWriteGuard};
 
 pub use self::appender::Appender;
-use self::frame::{BODY_MAX, Kind};
+use self::frame::BODY_MAX;
 pub use self::hold::Held;
 use self::marks::Marks;
-pub use self::options::{Growth, LogOptions, LogStats, SyncPolicy};
+pub use self::options::{Growth, LogOptions, LogStats, Opening, SyncPolicy};
 pub use self::progress::Progress;
 pub(crate) use self::recovery::{EndSeen, Inspected, SegmentSeen, inspect, segment_of};
 use self::segment::Segment;
@@ -70,6 +70,7 @@ use self::tail::{InFlight, Tail};
 use self::writer::{Segments, Unsynced, Writer};
 use crate::disk::Disk;
 use crate::error::{AppendError, DiskError, Malformed, OpenError, PoisonCause, Poisoned};
+use crate::history::{History, HistoryId};
 use crate::lsn::Lsn;
 use crate::sabotage::{self, Bug};
 
@@ -100,12 +101,13 @@ pub struct Log {
     dir: PathBuf,
     options: LogOptions,
     start: AtomicU64,
-    epoch: u32,
     marks: Marks,
     /// Taken by the one who syncs.
     sync: Mutex<()>,
     writer: Mutex<Writer>,
     tail: Mutex<Tail>,
+    /// Written by those who hold the tail.
+    history: Mutex<History>,
     in_flight: RwLock<InFlight>,
     segments: Arc<Segments>,
     /// Segments that have left the log, and whose files are waiting to be used again.
@@ -120,7 +122,8 @@ pub struct Log {
 impl Log {
     /// Opens the log in `dir`, or creates it. The caller has the directory for itself until the log
     /// is dropped. Hands every frame's records from [`LogOptions::from`] on to `replay`, in order;
-    /// makes what it found durable; begins a new epoch. Starts no threads.
+    /// makes what it found durable; begins a new epoch if it is to [lead](Opening::Lead). Starts no
+    /// threads.
     ///
     /// # Errors
     ///
@@ -160,14 +163,13 @@ impl Log {
         };
         let start = recovered.segments.first().map_or(end, |first| first.base);
         let segments = Arc::new(ArcSwap::from_pointee(recovered.segments));
-        let epoch = recovered.epoch + 1;
         let log = Arc::new(Self {
             start: AtomicU64::new(start.get()),
-            epoch,
             marks: Marks::new(end, options.policy),
             sync: Mutex::new(()),
-            writer: Mutex::new(Writer::new(disk.clone(), dir, segments.clone(), epoch)),
-            tail: Mutex::new(Tail::new(end, left)),
+            writer: Mutex::new(Writer::new(disk.clone(), dir, segments.clone())),
+            tail: Mutex::new(Tail::new(end, recovered.epoch, left)),
+            history: Mutex::new(recovered.history),
             in_flight: RwLock::default(),
             segments,
             retired: Mutex::default(),
@@ -179,13 +181,15 @@ impl Log {
             counters: Counters::default(),
             options,
         });
-        log.begin_epoch(left)?;
+        if let Opening::Lead(id) = log.options.role {
+            log.begin_epoch(id, left)?;
+        }
         Ok(log)
     }
 
-    /// Appends the first frame of the epoch and makes it durable.
-    fn begin_epoch(&self, left: u64) -> Result<(), OpenError> {
-        let frame_bytes = frame::HEADER as u64;
+    /// Begins the first epoch of this log's life, durably.
+    fn begin_epoch(&self, id: HistoryId, left: u64) -> Result<(), OpenError> {
+        let frame_bytes = (frame::HEADER + HistoryId::BYTES) as u64;
         {
             let mut tail = self.tail.lock();
             if left < frame_bytes {
@@ -199,7 +203,7 @@ impl Log {
                 let fill = if new { self.fill() } else { Fill::Allocate };
                 tail.add_spare(self.maker.make(file_len, fill)?);
             }
-            tail.push_mark(Kind::Epoch);
+            self.history.lock().push(tail.lead(id));
             self.marks.set_appended(tail.end());
         }
         match self.sync() {
@@ -240,8 +244,8 @@ impl Log {
     /// # Errors
     ///
     /// [`AppendError::Full`] when there is no allocated space for it and none can be allocated, or
-    /// [growth is refused](Self::refuse_growth), [`AppendError::TooLarge`],
-    /// [`AppendError::Poisoned`]. Nothing has happened then.
+    /// [growth is refused](Self::refuse_growth), [`AppendError::Following`],
+    /// [`AppendError::TooLarge`], [`AppendError::Poisoned`]. Nothing has happened then.
     pub fn append(&self, growth: Growth, bytes_hint: u64) -> Result<Appender<'_>, AppendError> {
         if bytes_hint > BODY_MAX {
             return Err(AppendError::TooLarge {
@@ -251,6 +255,9 @@ impl Log {
         }
         let mut tail = self.tail.lock();
         self.marks.check()?;
+        if !tail.leads() {
+            return Err(AppendError::Following);
+        }
         if growth == Growth::Adds && self.growth_refused.load(Ordering::Relaxed) {
             return Err(full(&tail, bytes_hint));
         }
@@ -276,6 +283,19 @@ impl Log {
     #[must_use]
     pub fn beginning(&self) -> Lsn {
         Lsn::new(self.start.load(Ordering::Acquire))
+    }
+
+    /// The epochs of the log, of which the last is the current one.
+    #[must_use]
+    pub fn history(&self) -> History {
+        self.history.lock().clone()
+    }
+
+    /// Whether batches are appended here; otherwise it takes the frames of a log that is led
+    /// elsewhere.
+    #[must_use]
+    pub fn leads(&self) -> bool {
+        self.tail.lock().leads()
     }
 
     /// Everything below this has been appended.
@@ -439,9 +459,10 @@ impl Log {
     /// Figures about the log.
     #[must_use]
     pub fn stats(&self) -> LogStats {
-        let (room, spares, spare_bytes) = {
+        let (epoch, room, spares, spare_bytes) = {
             let tail = self.tail.lock();
-            (tail.room(), tail.spares(), tail.spare_bytes())
+            let (epoch, room) = (tail.epoch(), tail.room());
+            (epoch, room, tail.spares(), tail.spare_bytes())
         };
         let segments = self.segments.load();
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
@@ -449,7 +470,7 @@ impl Log {
         let written = self.marks.written();
         LogStats {
             start: self.beginning(),
-            epoch: self.epoch,
+            epoch,
             segments: segments.len(),
             spares,
             bytes_on_disk: spare_bytes
@@ -502,12 +523,12 @@ impl Log {
         }
         {
             let mut tail = self.tail.lock();
-            let quiet = self.marks.durable() == tail.end();
+            let quiet = tail.leads() && self.marks.durable() == tail.end();
             // On a full disk nothing is gained by a witness that takes the place of data.
             if !quiet || !tail.admits(Growth::Frees, 0, 0) {
                 return Ok(());
             }
-            tail.push_mark(Kind::Witness);
+            tail.push_witness();
             self.marks.set_appended(tail.end());
         }
         self.sync().map(drop)

@@ -43,7 +43,8 @@ use parking_lot::RwLock;
 use crate::data::{Cold, Data, DataStats, Loaded, Missing, Patience, Reader};
 use crate::disk::{DirLock, Disk};
 use crate::error::{DataError, Poisoned};
-use crate::log::{Log, LogOptions};
+use crate::history::History;
+use crate::log::{Log, LogOptions, Opening};
 use crate::state::State;
 use upkeep::Upkeep;
 
@@ -52,6 +53,8 @@ use upkeep::Upkeep;
 pub struct StoreOptions {
     /// Of its log; a checkpoint says what of it is needed.
     pub log: LogOptions,
+    /// What it is opened for.
+    pub role: Opening,
     /// What may pile up.
     pub budgets: Budgets,
     /// Bytes of memory for settled entries that were read.
@@ -62,6 +65,7 @@ impl Default for StoreOptions {
     fn default() -> Self {
         Self {
             log: LogOptions::default(),
+            role: Opening::Follow,
             budgets: Budgets::default(),
             cache_bytes: 64 << 20,
         }
@@ -87,6 +91,18 @@ impl Store {
     #[must_use]
     pub fn log(&self) -> &Arc<Log> {
         &self.log
+    }
+
+    /// The epochs of the log, of which the last is the current one.
+    #[must_use]
+    pub fn history(&self) -> History {
+        self.log.history()
+    }
+
+    /// Whether changes are committed here; otherwise it follows a store that leads.
+    #[must_use]
+    pub fn leads(&self) -> bool {
+        self.log.leads()
     }
 
     /// Access for what happens inside streams that exist.

@@ -6,13 +6,16 @@ use std::sync::Arc;
 
 use headwater_store::disk::{Loss, SimDisk};
 use headwater_store::error::{AppendError, CommitError, OpenError};
-use headwater_store::log::{Growth, Log, LogOptions};
+use headwater_store::history::HistoryId;
+use headwater_store::log::{Growth, Log, LogOptions, Opening};
 use headwater_store::lsn::Lsn;
 use headwater_store::{
     Access, Change, EventKind, Fields, IdRule, NodeLimits, Order, Store, StoreOptions, StreamId,
 };
 
 const NOW: u64 = 1000;
+
+const LEAD: Opening = Opening::Lead(HistoryId::new([1; HistoryId::BYTES]));
 
 fn open(disk: &SimDisk) -> Arc<Store> {
     let log = LogOptions {
@@ -25,6 +28,7 @@ fn open(disk: &SimDisk) -> Arc<Store> {
         Path::new("/store"),
         StoreOptions {
             log,
+            role: LEAD,
             ..StoreOptions::default()
         },
     );
@@ -535,7 +539,10 @@ fn a_record_that_is_not_understood_stops_the_start() {
         let log = Log::open(
             arc,
             &dir.join("log"),
-            LogOptions::default(),
+            LogOptions {
+                role: LEAD,
+                ..LogOptions::default()
+            },
             &mut |_, _, _| Ok(()),
         );
         let log = log.expect("the disk works");

@@ -4,7 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use headwater_store::disk::SimDisk;
-use headwater_store::log::LogOptions;
+use headwater_store::history::HistoryId;
+use headwater_store::log::{LogOptions, Opening};
 use headwater_store::{
     Access, Change, Claim, Claims, Entry, Fields, IdRule, Ids, NextIdError, NodeLimits, Order,
     Store, StoreOptions, Stream, StreamId, StreamMut, Trim, TrimBy, TrimPoint,
@@ -24,6 +25,7 @@ fn with_stream(f: impl FnOnce(&mut Access<'_>)) {
             segment_bytes: 64 << 10,
             ..LogOptions::default()
         },
+        role: Opening::Lead(HistoryId::new([1; HistoryId::BYTES])),
         ..StoreOptions::default()
     };
     let store = Store::open(disk, Path::new("/store"), options);

@@ -8,10 +8,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 
 use headwater_store::disk::{Loss, SimDisk};
-use headwater_store::log::LogOptions;
+use headwater_store::log::{LogOptions, Opening};
 use headwater_store::{
-    Budgets, Change, CommitError, Fields, IdRule, Ids, Loaded, Missing, NodeLimits, Store,
-    StoreOptions, StreamId, StreamMut, Trim, TrimBy,
+    Budgets, Change, CommitError, Fields, HistoryId, IdRule, Ids, Loaded, Missing, NodeLimits,
+    Store, StoreOptions, StreamId, StreamMut, Trim, TrimBy,
 };
 
 fn options() -> StoreOptions {
@@ -25,6 +25,7 @@ fn options() -> StoreOptions {
             settle_after: 0,
             checkpoint_after: 0,
         },
+        role: Opening::Lead(HistoryId::new([1; HistoryId::BYTES])),
         ..StoreOptions::default()
     }
 }

@@ -8,7 +8,9 @@ use super::{Backup, BackupError, backup};
 use crate::check::tests::streams::{add, open};
 use crate::check::tests::{DIR, append, history, log_only, open_log, path, settled, told_in};
 use crate::disk::{Disk, Fault, Loss, Repeat, SimDisk};
+use crate::history::HistoryId;
 use crate::id::StreamNo;
+use crate::log::Opening;
 use crate::record::{KeyspaceChange, Record};
 use crate::store::{Store, StoreOptions};
 
@@ -105,11 +107,11 @@ fn neither_of_the_two_is_changed_by_what_happens_to_the_other() {
         Record::Keyspace(KeyspaceChange::Removed { stream })
     };
     let before = files_in(&disk, DIR);
-    let store = Store::open(
-        Arc::new(disk.clone()),
-        Path::new(TARGET),
-        StoreOptions::default(),
-    );
+    let options = StoreOptions {
+        role: Opening::Lead(HistoryId::new([1; HistoryId::BYTES])),
+        ..StoreOptions::default()
+    };
+    let store = Store::open(Arc::new(disk.clone()), Path::new(TARGET), options);
     let store = store.unwrap();
     store.alone().flush(None).unwrap();
     store.log().close().unwrap();

@@ -100,6 +100,10 @@ fn contradiction(beginning: &Beginning, ending: &Ending, streams: u64) -> Option
         ),
         (ending.until < beginning.from, "it ended before it began"),
         (
+            beginning.history.below(beginning.from) != beginning.history,
+            "it knows an epoch of the future",
+        ),
+        (
             ending.streams != streams,
             "not as many streams as there should be",
         ),

@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Corruption, DataError, DiskError, Malformed, OpenError};
+use crate::history::Epoch;
 use crate::id::StreamNo;
 use crate::lsn::Lsn;
 
@@ -55,6 +56,13 @@ pub enum What {
     Corrupt(Corruption),
     /// A part of a data file is not what was written there.
     Data(DataError),
+    /// An epoch begins in the log that does not go with those that a checkpoint knows.
+    Epoch {
+        /// The checkpoint.
+        file: PathBuf,
+        /// The epoch in the log.
+        epoch: Epoch,
+    },
     /// A part of the log that is no frames, and has frames behind it.
     Gap {
         /// The segment.
@@ -151,6 +159,7 @@ impl What {
     pub fn file(&self) -> Option<&Path> {
         match self {
             Self::BehindTear { file }
+            | Self::Epoch { file, .. }
             | Self::Gap { file, .. }
             | Self::Impossible { file, .. }
             | Self::Missing { file, .. }
@@ -189,6 +198,11 @@ impl fmt::Display for What {
             Self::Checkpoint(error) => error.fmt(f),
             Self::Corrupt(corruption) => corruption.fmt(f),
             Self::Data(error) => error.fmt(f),
+            Self::Epoch { epoch, .. } => write!(
+                f,
+                "does not know of epoch {}, which begins at LSN {} of the log with the id {}",
+                epoch.number, epoch.start, epoch.id
+            ),
             Self::Gap { from, to, .. } => {
                 write!(f, "no frames from LSN {from} to LSN {to}, and some behind")
             }

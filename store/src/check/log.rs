@@ -7,6 +7,7 @@ use super::streams::Restored;
 use super::{Check, Severity, What};
 use crate::data::{Data, Patience, Reader};
 use crate::error::{Corruption, OpenError};
+use crate::history::{Epoch, History};
 use crate::log::{EndSeen, Inspected, SegmentSeen, inspect, segment_of};
 use crate::lsn::Lsn;
 use crate::record::{Change, Record, records};
@@ -60,6 +61,7 @@ impl Check<'_> {
         totals.bytes += { log.segments.iter() }
             .map(|segment| segment.file_len)
             .sum::<u64>();
+        self.epochs(&log.begun, taken);
         for file in log.unknown {
             self.note(What::Unknown { file });
         }
@@ -75,6 +77,27 @@ impl Check<'_> {
             }
             Err(corruptions) => self.breaks(corruptions, log.segments),
         }
+    }
+
+    /// Holds the epochs that begin in the log against those that the checkpoint knows.
+    fn epochs(&mut self, begun: &[Epoch], taken: Option<&Taken>) {
+        let (from, mut history) = taken.map_or((Lsn::ZERO, History::new()), |taken| {
+            let beginning = &taken.beginning;
+            (beginning.from, beginning.history.clone())
+        });
+        let oldest = history.epochs().first().map(|oldest| oldest.start);
+        for epoch in begun {
+            let is_right = if epoch.start >= from {
+                history.try_push(*epoch).is_ok()
+            } else {
+                oldest > Some(epoch.start) || history.epochs().contains(epoch)
+            };
+            if let Some(taken) = taken.filter(|_| !is_right) {
+                let (file, epoch) = (taken.path.clone(), *epoch);
+                self.damage(What::Epoch { file, epoch });
+            }
+        }
+        self.summary.history = history;
     }
 
     /// The whole log has been seen: what it should have had, or said, and did not.

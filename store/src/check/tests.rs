@@ -12,8 +12,9 @@ use crate::checkpoint::{self, Beginning, DataFileItem, Ending};
 use crate::data::{Data, NodeHead};
 use crate::disk::{Disk, Fault, Repeat, SimDisk};
 use crate::error::OpenError;
+use crate::history::{Epoch, History, HistoryId};
 use crate::id::{StreamId, StreamNo};
-use crate::log::{Growth, Log, LogOptions};
+use crate::log::{Growth, Log, LogOptions, Opening};
 use crate::lsn::Lsn;
 use crate::record::{Change, Fields, KeyspaceChange, Record};
 
@@ -99,6 +100,7 @@ pub(crate) fn open_log(disk: &SimDisk) -> Arc<Log> {
     let options = LogOptions {
         segment_bytes: 8192,
         reserve_bytes: 0,
+        role: Opening::Lead(HistoryId::new([1; HistoryId::BYTES])),
         ..LogOptions::default()
     };
     Log::open(
@@ -213,16 +215,21 @@ pub(crate) fn settled() -> SimDisk {
 
 /// Writes a checkpoint of a keyspace that is empty by `until`.
 fn capture(disk: &SimDisk, number: u64, until: Lsn, files: Vec<DataFileItem>) {
-    let dir = path("checkpoint");
-    disk.create_dir(&dir).unwrap();
     let beginning = Beginning {
         from: Lsn::ZERO,
         order: std::array::from_fn(|place| u8::try_from(place).unwrap()),
+        history: History::new(),
         next_file: 3,
         files,
     };
+    capture_from(disk, number, until, &beginning);
+}
+
+fn capture_from(disk: &SimDisk, number: u64, until: Lsn, beginning: &Beginning) {
+    let dir = path("checkpoint");
+    disk.create_dir(&dir).unwrap();
     let disk = Arc::new(disk.clone());
-    let writer = checkpoint::Writer::begin(disk, &dir, number, &beginning).unwrap();
+    let writer = checkpoint::Writer::begin(disk, &dir, number, beginning).unwrap();
     let ending = Ending {
         until,
         next: StreamNo::new(9),
@@ -230,6 +237,50 @@ fn capture(disk: &SimDisk, number: u64, until: Lsn, files: Vec<DataFileItem>) {
         streams: 0,
     };
     writer.finish(&ending).unwrap();
+}
+
+#[test]
+fn a_checkpoint_of_another_history_is_told_from_one_of_this_log() {
+    let disk = SimDisk::new();
+    open_log(&disk).close().unwrap();
+    let log = open_log(&disk);
+    let end = log.sync().unwrap();
+    let history = log.history();
+    assert_eq!(history.epochs().len(), 2);
+    let beginning = Beginning {
+        from: end,
+        order: std::array::from_fn(|place| u8::try_from(place).unwrap()),
+        history: history.clone(),
+        next_file: 1,
+        files: Vec::new(),
+    };
+    let with = |history: History| {
+        let disk = disk.after_kill();
+        let beginning = Beginning {
+            history,
+            ..beginning.clone()
+        };
+        capture_from(&disk, 1, end, &beginning);
+        told(&disk)
+    };
+    let whole = with(history.clone());
+    assert_eq!(whole.lines(), [""; 0]);
+    assert_eq!(whole.summary.history, history);
+    let mut other = history.below(history.current().unwrap().start);
+    other.push(Epoch {
+        id: HistoryId::new([2; HistoryId::BYTES]),
+        ..*history.current().unwrap()
+    });
+    let expected = "damage /db/checkpoint/00000000000000000001.ckpt: does not know of epoch 2, \
+                    which begins at LSN 56 of the log with the id \
+                    0101010101010101010101010101010101010101";
+    assert_eq!(with(other.clone()).lines(), [expected]);
+    other.push(Epoch {
+        number: 3,
+        start: end,
+        ..*history.current().unwrap()
+    });
+    assert!(with(other).lines()[0].ends_with("it knows an epoch of the future"));
 }
 
 #[test]

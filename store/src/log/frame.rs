@@ -18,18 +18,22 @@
 //!   fail here even when their crc is right; and a frame can be recognised beyond damage.
 //! * `durable`: the durable mark when this frame was closed. It is a *witness*: everything below it
 //!   had been synced. [`recovery`](super::recovery) tells a torn tail from lost data by it.
-//! * `epoch`: which start of the log wrote it. Epochs only grow along the log, so that bytes which
-//!   a cut left behind never come back to life.
+//! * `epoch`: the number of the [epoch](crate::history) in which it was made. Epochs only grow
+//!   along the log, so that bytes which a cut left behind never come back to life.
 //! * `records`: how many records the body holds.
 //!
 //! | kind | name    | body                                                                |
 //! |------|---------|---------------------------------------------------------------------|
 //! | 1    | batch   | records, of one or more whole batches: all survive a crash, or none |
-//! | 2    | epoch   | none; the first frame of its epoch                                  |
+//! | 2    | epoch   | the id of the epoch ([`HistoryId`]), of which it is the first frame |
 //! | 3    | witness | none; says `durable` when nothing else would                        |
+//!
+//! A replica has the same frames in the same places. What it writes itself is `durable`, of which
+//! only it can bear witness, and so `crc`.
 //!
 //! Zeros are no frame: the checksum of a header of zeros is not 0.
 
+use crate::history::{Epoch, HistoryId};
 use crate::lsn::Lsn;
 use crate::sabotage::{self, Bug};
 
@@ -56,6 +60,17 @@ pub(crate) enum Kind {
     Batch = 1,
     Epoch = 2,
     Witness = 3,
+}
+
+impl Kind {
+    /// Whether a frame of this kind can have so many bytes of body and so many records.
+    fn suits(self, body: usize, records: u32) -> bool {
+        match self {
+            Self::Batch => body > 0 && records > 0,
+            Self::Epoch => body == HistoryId::BYTES && records == 0,
+            Self::Witness => body == 0 && records == 0,
+        }
+    }
 }
 
 /// What the header says besides length and checksum.
@@ -85,6 +100,22 @@ impl Frame<'_> {
     pub(crate) fn end(&self) -> Lsn {
         self.facts.lsn.plus(self.len() as u64)
     }
+
+    /// The epoch that it begins, if it does.
+    pub(crate) fn begins(&self) -> Option<Epoch> {
+        let Facts {
+            kind, lsn, epoch, ..
+        } = self.facts;
+        if kind != Kind::Epoch {
+            return None;
+        }
+        let id = self.body.try_into().expect("an epoch frame has an id");
+        Some(Epoch {
+            number: epoch,
+            start: lsn,
+            id: HistoryId::new(id),
+        })
+    }
 }
 
 /// Fills in the header of `frame`: [`HEADER`] bytes of room, then the body.
@@ -94,15 +125,9 @@ pub(crate) fn seal(frame: &mut [u8], facts: &Facts) {
         "what is being written is not durable yet"
     );
     let (header, body) = frame.split_at_mut(HEADER);
-    assert_eq!(
-        facts.kind == Kind::Batch,
-        !body.is_empty(),
-        "batches, and only they, have bodies"
-    );
-    assert_eq!(
-        facts.kind == Kind::Batch,
-        facts.records > 0,
-        "a batch has records"
+    assert!(
+        facts.kind.suits(body.len(), facts.records),
+        "a body is right for its kind"
     );
     let len = u32::try_from(body.len()).expect("batches are admitted below BODY_MAX");
 
@@ -146,8 +171,7 @@ pub(crate) fn whole(bytes: &[u8], at: Lsn) -> Option<Frame<'_>> {
     };
     let records = u32::from_le_bytes(records.try_into().ok()?);
     let durable = Lsn::new(u64::from_le_bytes(*durable));
-    let is_batch = kind == Kind::Batch;
-    if durable > lsn || is_batch == body.is_empty() || is_batch != (records > 0) {
+    if durable > lsn || !kind.suits(body.len(), records) {
         return None;
     }
     let epoch = u32::from_le_bytes(*epoch);
@@ -187,7 +211,7 @@ pub(crate) fn named(bytes: &[u8], from: usize, to: usize, at: Lsn) -> Option<(us
 
 #[cfg(test)]
 mod tests {
-    use super::{Facts, Frame, HEADER, Kind, named, seal, whole};
+    use super::{Epoch, Facts, Frame, HEADER, HistoryId, Kind, named, seal, whole};
     use crate::lsn::Lsn;
 
     const FACTS: Facts = Facts {
@@ -216,6 +240,30 @@ mod tests {
             "07000000 01 000000 01000000 6869"
         );
         assert_eq!(hex, golden.replace(' ', ""));
+    }
+
+    #[test]
+    fn the_first_frame_of_an_epoch_tells_its_id() {
+        let facts = Facts {
+            kind: Kind::Epoch,
+            records: 0,
+            ..FACTS
+        };
+        let bytes = sealed(&facts, &[0xab; HistoryId::BYTES]);
+        let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        let golden = concat!(
+            "3c010792 14000000 0201000000000000 0001000000000000 ",
+            "07000000 02 000000 00000000 abababababababababababababababababababab"
+        );
+        assert_eq!(hex, golden.replace(' ', ""));
+        let epoch = Epoch {
+            number: 7,
+            start: facts.lsn,
+            id: HistoryId::new([0xab; HistoryId::BYTES]),
+        };
+        assert_eq!(whole(&bytes, facts.lsn).unwrap().begins(), Some(epoch));
+        let other = sealed(&FACTS, b"hi");
+        assert_eq!(whole(&other, FACTS.lsn).unwrap().begins(), None);
     }
 
     #[test]
@@ -261,7 +309,7 @@ mod tests {
         assert!(resealed(|bytes| bytes[28] = 9), "an unknown kind");
         assert!(
             resealed(|bytes| bytes[28] = 2),
-            "an epoch frame with a body"
+            "an epoch frame with another body"
         );
         assert!(resealed(|bytes| bytes[29] = 1), "a reserved byte");
         assert!(resealed(|bytes| bytes[32] = 0), "a batch without records");

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Progress;
+use crate::history::{History, HistoryId};
 use crate::lsn::Lsn;
 
 /// When what has been appended is synced, and so which mark replies wait for.
@@ -24,6 +25,16 @@ pub enum Growth {
     Adds,
     /// It frees data, or leads to that (acknowledging, deleting, trimming): it may use the reserve.
     Frees,
+}
+
+/// What a log is opened for.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+pub enum Opening {
+    /// To be appended to: an [epoch](crate::history) begins, with this id, which must be new.
+    Lead(HistoryId),
+    /// To take the frames of a log that is led elsewhere. Nothing is appended.
+    #[default]
+    Follow,
 }
 
 /// How a log is kept.
@@ -48,6 +59,10 @@ pub struct LogOptions {
     /// Everything below this is known to have been durable, so that a log that ends earlier has
     /// lost something; at least `from`.
     pub durable: Lsn,
+    /// The history of what lies below `from`. What follows is in the log itself.
+    pub history: History,
+    /// What it is opened for.
+    pub role: Opening,
     /// What to tell how far the opening has got.
     pub progress: Option<Arc<Progress>>,
 }
@@ -63,6 +78,8 @@ impl Default for LogOptions {
             keep: Lsn::ZERO,
             from: Lsn::ZERO,
             durable: Lsn::ZERO,
+            history: History::new(),
+            role: Opening::Follow,
             progress: None,
         }
     }
@@ -74,7 +91,7 @@ impl Default for LogOptions {
 pub struct LogStats {
     /// Where the log begins.
     pub start: Lsn,
-    /// Which start of the log this is; begins at 1.
+    /// The number of the current [epoch](crate::history); 0 while the log is empty.
     pub epoch: u32,
     /// Segments with frames.
     pub segments: usize,

@@ -78,6 +78,7 @@ use super::segment::{self, Segment};
 use super::{LogOptions, Replay, spare};
 use crate::disk::Disk;
 use crate::error::{DiskError, OpenError};
+use crate::history::History;
 use crate::lsn::Lsn;
 
 /// What a log is after recovery: all of it durable, and nothing of it behind its end.
@@ -85,8 +86,9 @@ use crate::lsn::Lsn;
 pub(crate) struct Recovered {
     pub(crate) segments: Vec<Arc<Segment>>,
     pub(crate) end: Lsn,
-    /// The epoch of the last frame.
+    /// The number of the last epoch; 0 when the log is empty.
     pub(crate) epoch: u32,
+    pub(crate) history: History,
     /// Whether something behind the end was cut off.
     pub(crate) torn: bool,
 }
@@ -111,6 +113,7 @@ pub(crate) fn recover(
     })?;
     let decided = decide(options.keep, options.durable, &seen);
     let decided = decided.map_err(|flaw| flaw.told(options.keep, |segment| &found[segment]))?;
+    let history = walk.history()?;
 
     // From here on the disk is changed. Names may go in any order: whatever is left of the later
     // segments, the log is torn at the same place.
@@ -135,6 +138,7 @@ pub(crate) fn recover(
         segments,
         end: decided.end,
         epoch: walk.epoch().unwrap_or(0),
+        history,
         torn: decided.torn,
     })
 }

@@ -46,7 +46,7 @@ use crate::map::Map;
 pub(crate) const HEADER: usize = 4096;
 
 const MAGIC: &[u8; 8] = b"HEADWLOG";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// A segment that is part of the log.
 #[derive(Debug)]
@@ -197,7 +197,7 @@ mod tests {
             .map(|byte| format!("{byte:02x}"))
             .collect();
         let golden = concat!(
-            "48454144574c4f47 9e910586 01000000 0201000000000000 ",
+            "48454144574c4f47 0dc159d2 02000000 0201000000000000 ",
             "0403000000000000 0605000000000000"
         );
         assert_eq!(hex, golden.replace(' ', ""));

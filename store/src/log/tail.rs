@@ -29,6 +29,7 @@ use std::ops::Range;
 use super::Growth;
 use super::frame::{self, FRAME_TARGET, Kind};
 use super::spare::Spare;
+use crate::history::{Epoch, HistoryId};
 use crate::lsn::Lsn;
 
 /// A buffer that grew beyond this is given back instead of being used again.
@@ -37,6 +38,10 @@ const BUFFER_KEPT_MAX: usize = 8 << 20;
 const HEADER: u64 = frame::HEADER as u64;
 
 pub(crate) struct Tail {
+    /// Whether batches are appended here, and not elsewhere.
+    leads: bool,
+    /// The epoch of what is pushed.
+    epoch: u32,
     base: Lsn,
     bytes: Vec<u8>,
     closed: Vec<Placed>,
@@ -58,6 +63,7 @@ pub(crate) struct Placed {
     /// Where its bytes are in the buffer, header included.
     pub(crate) range: Range<usize>,
     pub(crate) kind: Kind,
+    pub(crate) epoch: u32,
     pub(crate) records: u32,
     /// The file that it begins a new segment with; none when it follows the frame before it.
     pub(crate) roll: Option<Spare>,
@@ -97,9 +103,12 @@ fn from(base: Lsn, bytes: &[u8], at: Lsn) -> Option<&[u8]> {
 }
 
 impl Tail {
-    /// An empty tail at `base`, behind which the active segment has `left` bytes.
-    pub(crate) fn new(base: Lsn, left: u64) -> Self {
+    /// An empty tail at `base`, where `epoch` is the last one, and behind which the active segment
+    /// has `left` bytes. It follows.
+    pub(crate) fn new(base: Lsn, epoch: u32, left: u64) -> Self {
         Self {
+            leads: false,
+            epoch,
             base,
             bytes: Vec::new(),
             closed: Vec::new(),
@@ -110,6 +119,16 @@ impl Tail {
             spare_taken: false,
             exhausted: false,
         }
+    }
+
+    /// Whether batches are appended here, and not elsewhere.
+    pub(crate) fn leads(&self) -> bool {
+        self.leads
+    }
+
+    /// The number of the current epoch; 0 before the first.
+    pub(crate) fn epoch(&self) -> u32 {
+        self.epoch
     }
 
     /// Where the next byte goes.
@@ -201,16 +220,38 @@ impl Tail {
         at
     }
 
-    /// Appends a frame without a body; there is a place for it.
-    pub(crate) fn push_mark(&mut self, kind: Kind) {
+    /// Begins an epoch and leads from now on; there is a place for the frame that says so.
+    pub(crate) fn lead(&mut self, id: HistoryId) -> Epoch {
         self.close();
-        let roll = self.place(HEADER);
+        self.leads = true;
+        self.epoch += 1;
+        let start = self.end();
+        self.push_closed(Kind::Epoch, id.bytes());
+        Epoch {
+            number: self.epoch,
+            start,
+            id,
+        }
+    }
+
+    /// Appends a frame that bears witness, for which there is a place.
+    pub(crate) fn push_witness(&mut self) {
+        self.close();
+        self.push_closed(Kind::Witness, &[]);
+    }
+
+    /// Appends a frame without records.
+    fn push_closed(&mut self, kind: Kind, body: &[u8]) {
+        let len = HEADER + body.len() as u64;
+        let roll = self.place(len);
         let start = self.bytes.len();
         self.bytes.resize(start + frame::HEADER, 0);
-        self.left -= HEADER;
+        self.bytes.extend_from_slice(body);
+        self.left -= len;
         self.closed.push(Placed {
             range: start..self.bytes.len(),
             kind,
+            epoch: self.epoch,
             records: 0,
             roll,
         });
@@ -302,6 +343,7 @@ impl Tail {
             self.closed.push(Placed {
                 range,
                 kind: Kind::Batch,
+                epoch: self.epoch,
                 records,
                 roll,
             });

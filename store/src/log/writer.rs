@@ -23,7 +23,6 @@ pub(crate) struct Writer {
     disk: Arc<dyn Disk>,
     dir: PathBuf,
     segments: Arc<Segments>,
-    epoch: u32,
     unsynced: Unsynced,
     /// Frames of the buffer that is being written; empty between writes, kept for its memory.
     pub(crate) frames: Vec<Placed>,
@@ -43,17 +42,11 @@ pub(crate) struct Unsynced {
 }
 
 impl Writer {
-    pub(crate) fn new(
-        disk: Arc<dyn Disk>,
-        dir: &Path,
-        segments: Arc<Segments>,
-        epoch: u32,
-    ) -> Self {
+    pub(crate) fn new(disk: Arc<dyn Disk>, dir: &Path, segments: Arc<Segments>) -> Self {
         Self {
             disk,
             dir: dir.to_owned(),
             segments,
-            epoch,
             unsynced: Unsynced::default(),
             frames: Vec::new(),
             witness: Lsn::ZERO,
@@ -67,6 +60,7 @@ impl Writer {
         for Placed {
             range,
             kind,
+            epoch,
             records,
             ..
         } in &self.frames
@@ -75,7 +69,7 @@ impl Writer {
             let facts = Facts {
                 lsn,
                 durable,
-                epoch: self.epoch,
+                epoch: *epoch,
                 kind: *kind,
                 records: *records,
             };

@@ -60,8 +60,10 @@ impl Store {
             .collect();
         let beginning = {
             let world = self.world.read();
+            let from = self.log.appended();
             Beginning {
-                from: self.log.appended(),
+                from,
+                history: self.log.history().below(from),
                 order: world.order(),
                 next_file: self.data.next_number(),
                 files,

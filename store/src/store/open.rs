@@ -56,13 +56,18 @@ impl Store {
                 content,
             }) => (Some((written, beginning, ending)), content.restore),
         };
+        let log_options = LogOptions {
+            role: options.role,
+            ..options.log
+        };
         let log_options = match &found {
-            None => options.log,
+            None => log_options,
             Some((_, beginning, ending)) => LogOptions {
                 keep: ending.keep,
                 from: beginning.from,
                 durable: ending.until,
-                ..options.log
+                history: beginning.history.clone(),
+                ..log_options
             },
         };
         let (log, state) = replay(&disk, &dir.join("log"), log_options, &data, restore)?;

@@ -5,7 +5,7 @@ use headwater_store::error::Doing;
 use headwater_store::lsn::Lsn;
 
 use crate::support::{
-    FRAME, History, SEGMENT, SMALL, append, budget, dir, losses, open, run_script, try_open,
+    EPOCH, FRAME, History, SEGMENT, SMALL, append, budget, dir, losses, open, run_script, try_open,
 };
 
 /// Runs the script until the machine stops at a call; `None` when it is through before.
@@ -135,7 +135,7 @@ fn a_frame_of_an_epoch_that_is_over_does_not_come_back_to_life() {
     // first record ends just where the second of them began.
     let image = disk.after_crash(Loss::All);
     let (log, _) = open(&image, &SMALL);
-    append(&log, &vec![4; 200 - usize::try_from(FRAME).unwrap()]);
+    append(&log, &vec![4; 200 - usize::try_from(EPOCH).unwrap()]);
     log.sync().unwrap();
     assert_eq!(log.appended(), old);
 
@@ -150,6 +150,6 @@ fn a_frame_of_an_epoch_that_is_over_does_not_come_back_to_life() {
         .iter()
         .map(|frame| (frame.body[0], frame.body.len()))
         .collect();
-    assert_eq!(bodies, [(1, 100), (4, 164)]);
-    assert_eq!(log.durable(), old.plus(FRAME));
+    assert_eq!(bodies, [(1, 100), (4, 144)]);
+    assert_eq!(log.durable(), old.plus(EPOCH));
 }

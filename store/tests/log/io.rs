@@ -9,7 +9,7 @@ use headwater_store::log::Growth;
 use headwater_store::lsn::Lsn;
 use headwater_store::{Store, StoreOptions};
 
-use crate::support::{FRAME, SMALL, append, open_in};
+use crate::support::{EPOCH, SMALL, append, open_in};
 
 fn on_both_disks(check: impl Fn(Arc<dyn Disk>, &Path)) {
     check(Arc::new(SimDisk::new()), Path::new("/log"));
@@ -49,7 +49,7 @@ fn what_was_appended_can_be_read_before_and_after_writing_and_after_reopening() 
         let (log, replayed) = open_in(&disk, dir, &SMALL).unwrap();
         assert_eq!(
             log.durable().since(end),
-            FRAME,
+            EPOCH,
             "a new epoch begins where the log ended"
         );
         let bodies: Vec<u8> = replayed

@@ -6,18 +6,27 @@ use std::sync::Arc;
 
 use headwater_store::disk::{Disk, Fault, Loss, Repeat, SimDisk};
 use headwater_store::error::Doing;
-use headwater_store::log::{Log, LogOptions, Progress};
+use headwater_store::history::History as Epochs;
+use headwater_store::log::{Log, LogOptions, Progress, SyncPolicy};
 use headwater_store::lsn::Lsn;
 
 use crate::support::{
-    FRAME, History, Replayed, SEGMENT, SMALL, append, budget, dir, losses, open, try_open,
+    EPOCH, History, LEAD, Replayed, SEGMENT, append, budget, dir, losses, open, try_open,
 };
 
 /// Segments with room for eleven of the batches below and three fences.
 pub(crate) const RECYCLING: LogOptions = LogOptions {
     segment_bytes: 4 * 4096,
+    policy: SyncPolicy::Always,
+    spares: 1,
     spares_max: 2,
-    ..SMALL
+    reserve_bytes: 0,
+    keep: Lsn::ZERO,
+    from: Lsn::ZERO,
+    durable: Lsn::ZERO,
+    history: Epochs::new(),
+    role: LEAD,
+    progress: None,
 };
 
 /// A log that somebody writes to, makes checkpoints of, and releases.
@@ -495,7 +504,7 @@ fn a_recycled_file_that_is_full_of_the_past_ends_where_its_frames_end() {
     let files = image.files();
     let (log, rest) = life.resume(&image, "closed");
     assert_eq!(rest.history.batches.len(), life.history.batches.len());
-    assert_eq!(log.durable(), end.plus(FRAME), "nothing but a new epoch");
+    assert_eq!(log.durable(), end.plus(EPOCH), "nothing but a new epoch");
     // Nothing is filled with zeros; the last frame, for which nobody vouches, is written again.
     let writes = image
         .calls()
@@ -505,7 +514,7 @@ fn a_recycled_file_that_is_full_of_the_past_ends_where_its_frames_end() {
     assert_eq!(writes.filter(|call| call.path == last).count(), 2);
     let now = image.files().remove(&last).unwrap();
     let changed = files[&last].iter().zip(&now).filter(|(a, b)| a != b);
-    assert!(changed.count() as u64 <= FRAME);
+    assert!(changed.count() as u64 <= EPOCH);
 }
 
 #[test]

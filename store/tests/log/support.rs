@@ -6,12 +6,17 @@ use std::sync::Arc;
 
 use headwater_store::disk::{Disk, Loss};
 use headwater_store::error::{AppendError, OpenError};
-use headwater_store::log::{Growth, Log, LogOptions, SyncPolicy};
+use headwater_store::history::{History as Epochs, HistoryId};
+use headwater_store::log::{Growth, Log, LogOptions, Opening, SyncPolicy};
 use headwater_store::lsn::Lsn;
 
-/// Bytes of a frame's header, and of a segment's.
+/// Bytes of a frame's header, of a frame that begins an epoch, and of a segment's header.
 pub(crate) const FRAME: u64 = 36;
+pub(crate) const EPOCH: u64 = FRAME + HistoryId::BYTES as u64;
 pub(crate) const SEGMENT: usize = 4096;
+
+/// Every start leads.
+pub(crate) const LEAD: Opening = Opening::Lead(HistoryId::new([1; HistoryId::BYTES]));
 
 /// Small segments, no reserve.
 pub(crate) const SMALL: LogOptions = LogOptions {
@@ -23,6 +28,8 @@ pub(crate) const SMALL: LogOptions = LogOptions {
     keep: Lsn::ZERO,
     from: Lsn::ZERO,
     durable: Lsn::ZERO,
+    history: Epochs::new(),
+    role: LEAD,
     progress: None,
 };
 

@@ -4,7 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use headwater_store::disk::SimDisk;
-use headwater_store::log::LogOptions;
+use headwater_store::history::HistoryId;
+use headwater_store::log::{LogOptions, Opening};
 use headwater_store::{Budgets, Store, StoreOptions};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -29,6 +30,7 @@ pub(crate) fn options() -> StoreOptions {
             reserve_bytes: 4 << 10,
             ..LogOptions::default()
         },
+        role: Opening::Lead(HistoryId::new([1; HistoryId::BYTES])),
         budgets: Budgets {
             settle_after: 0,
             checkpoint_after: 0,

@@ -9,8 +9,9 @@ use crate::checkpoint::{self, Beginning, Ending, Load, StreamItem, Written};
 use crate::data::{Loaded, Missing};
 use crate::disk::{Disk, SimDisk};
 use crate::error::{CommitError, Malformed};
+use crate::history::HistoryId;
 use crate::id::{StreamId, StreamNo};
-use crate::log::LogOptions;
+use crate::log::{LogOptions, Opening};
 use crate::lsn::Lsn;
 use crate::record::{Change, Ids};
 use crate::store::{Budgets, Store, StoreOptions};
@@ -27,6 +28,7 @@ pub(crate) fn open(disk: &SimDisk, settle_after: u64) -> Arc<Store> {
             settle_after,
             checkpoint_after: 0,
         },
+        role: Opening::Lead(HistoryId::new([1; HistoryId::BYTES])),
         ..StoreOptions::default()
     };
     Store::open(Arc::new(disk.clone()), Path::new(DIR), options).unwrap()

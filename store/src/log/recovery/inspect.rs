@@ -10,6 +10,7 @@ use super::decision::{End, decide, header_flaws};
 use super::survey::{Found, gaps};
 use crate::disk::{Disk, File};
 use crate::error::{Corruption, DiskError, OpenError};
+use crate::history::Epoch;
 use crate::log::segment::{self, HeaderSeen, position, to_usize};
 use crate::log::{LogOptions, Replay, hold, spare};
 use crate::lsn::Lsn;
@@ -27,6 +28,8 @@ pub(crate) struct Inspected {
     pub(crate) unknown: Vec<PathBuf>,
     /// Everything below has been durable.
     pub(crate) witness: Lsn,
+    /// The epochs that begin in what is needed.
+    pub(crate) begun: Vec<Epoch>,
     /// How many whole frames lead up to where the log ends or breaks off.
     pub(crate) frames: u64,
     /// Where the log ends, or why it must not be opened: there is at least one reason then.
@@ -165,6 +168,7 @@ pub(crate) fn inspect(
             .map(|name| dir.join(name))
             .collect(),
         witness: walk.witness(),
+        begun: walk.begun().to_vec(),
         frames: walk.frames(),
         end,
     })

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::decision::Seen;
 use crate::disk::File;
 use crate::error::{DiskError, OpenError, Witness};
+use crate::history::{Epoch, History};
 use crate::log::fences::Fences;
 use crate::log::frame::{self, Kind, named, whole};
 use crate::log::segment::{self, HEADER, HeaderSeen, Segment, position, to_usize};
@@ -151,6 +152,10 @@ impl<'a> Reading<'a> {
 pub(super) struct Walk<'a> {
     from: Lsn,
     epoch: Option<u32>,
+    /// The history of what lies below `from`.
+    before: &'a History,
+    /// The epochs that begin at or behind `from`.
+    begun: Vec<Epoch>,
     witness: Lsn,
     frames: u64,
     progress: Option<&'a Progress>,
@@ -162,6 +167,8 @@ impl<'a> Walk<'a> {
         Self {
             from: options.from,
             epoch: None,
+            before: &options.history,
+            begun: Vec::new(),
             witness: options.durable,
             frames: 0,
             progress: options.progress.as_deref(),
@@ -174,9 +181,31 @@ impl<'a> Walk<'a> {
         self.epoch
     }
 
+    /// The history of all that was followed.
+    ///
+    /// # Errors
+    ///
+    /// When it does not go on where the history of what lies before ends.
+    pub(super) fn history(&self) -> Result<History, OpenError> {
+        let mut history = self.before.clone();
+        for epoch in &self.begun {
+            let pushed = history.try_push(*epoch);
+            pushed.map_err(|cause| OpenError::Malformed {
+                at: epoch.start,
+                cause,
+            })?;
+        }
+        Ok(history)
+    }
+
     /// Everything below has been durable.
     pub(super) fn witness(&self) -> Lsn {
         self.witness
+    }
+
+    /// The epochs that were followed, from `from` on.
+    pub(super) fn begun(&self) -> &[Epoch] {
+        &self.begun
     }
 
     /// How many frames were followed.
@@ -262,6 +291,8 @@ impl<'a> Walk<'a> {
             self.frames += 1;
             self.witness = self.witness.max(frame.facts.durable);
             end = frame.end();
+            self.begun
+                .extend(frame.begins().filter(|begun| begun.start >= self.from));
             if let Some(progress) = self.progress {
                 progress.add(frame.len() as u64);
             }
@@ -362,7 +393,7 @@ mod tests {
     use std::path::Path;
     use std::sync::Arc;
 
-    use super::{Found, HEADER, Reading, Replay, Walk, used};
+    use super::{Found, HEADER, History, Reading, Replay, Walk, used};
     use crate::disk::{Disk, File, SimDisk};
     use crate::error::Witness;
     use crate::log::fences::Fences;
@@ -424,6 +455,8 @@ mod tests {
         let walk = Walk {
             from: Lsn::ZERO,
             epoch: Some(3),
+            before: &History::new(),
+            begun: Vec::new(),
             witness: Lsn::ZERO,
             frames: 0,
             progress: None,
