@@ -43,10 +43,6 @@ const MIB: u64 = 1 << 20;
 /// How long it may take until space that is there again is used. The server looks every second.
 const RESUMED_WITHIN: Duration = Duration::from_secs(10);
 
-/// Whether the store gives back the space of what was deleted and trimmed. Until it does, only the
-/// half of this test about a neighbour's file shows that writing resumes.
-const STORE_FREES_SPACE: bool = false;
-
 /// The exit code after the log failed.
 const LOG_FAILED: i32 = 74;
 
@@ -92,13 +88,11 @@ fn fill(marks: &[&str]) {
 
     fs::remove_file(ballast).unwrap();
     resume(&mut ledger, &mut client);
-    if STORE_FREES_SPACE {
-        fill_up(&mut ledger, &mut client);
-        let free = volume.free();
-        ledger.trim(&mut client, 10);
-        resume(&mut ledger, &mut client);
-        assert!(free < volume.free(), "trimming freed nothing");
-    }
+    fill_up(&mut ledger, &mut client);
+    let free = volume.free();
+    ledger.trim(&mut client, 10);
+    resume(&mut ledger, &mut client);
+    assert!(free < volume.free(), "trimming freed nothing");
     ledger.verify(&mut client);
     server.signal(Signal::TERM);
     let ended = server.ended();

@@ -279,6 +279,26 @@ impl Log {
         self.growth_refused.store(on, Ordering::Relaxed);
     }
 
+    /// Whether what [adds](Growth::Adds) is refused, or will be as soon as the room is used up: no
+    /// more space can be allocated.
+    pub(crate) fn is_full(&self) -> bool {
+        self.growth_refused.load(Ordering::Relaxed) || self.tail.lock().exhausted
+    }
+
+    /// Gives the space of a spare to whoever frees some with it; whether there was one to give.
+    /// Half of the reserve stays.
+    pub(crate) fn give_up_spare(&self) -> bool {
+        let given = self
+            .tail
+            .lock()
+            .give_up_spare(self.options.reserve_bytes / 2);
+        let Some(spare) = given else { return false };
+        let removed = self.disk.remove(&spare.path);
+        removed
+            .inspect_err(|fault| tracing::warn!(%fault, "a spare keeps its space"))
+            .is_ok()
+    }
+
     /// Everything below this has been let go of, or never was in this log.
     #[must_use]
     pub fn beginning(&self) -> Lsn {

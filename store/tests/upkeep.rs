@@ -141,6 +141,28 @@ fn what_was_trimmed_leaves_the_disk() {
 }
 
 #[test]
+fn without_any_space_a_round_frees_with_that_of_a_spare() {
+    let disk = SimDisk::new();
+    let store = open(&disk);
+    add(&store, &[b"a"], 20_000, 100);
+    store.round().unwrap();
+    add(&store, &[b"a"], 500, 100);
+    assert!(store.log().stats().spares > 1);
+    let full = disk.allocated();
+    disk.set_capacity(Some(full));
+    trim(&store, b"a", 10);
+    // There is no space to move what is left, but a checkpoint makes some.
+    store.round().unwrap_err();
+    assert!(disk.allocated() < full / 2, "{full}");
+    disk.set_capacity(None);
+    let round = store.round().unwrap();
+    assert_eq!(round.settled_entries, 10);
+    let before = store.dump().unwrap();
+    drop(store);
+    assert_eq!(open(&disk).dump().unwrap(), before);
+}
+
+#[test]
 fn rounds_go_on_while_streams_come_change_and_go() {
     let disk = SimDisk::new();
     let store = open(&disk);

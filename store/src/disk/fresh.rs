@@ -5,8 +5,9 @@
 //! ```
 //!
 //! For files that are written in the background while others wait for the same disk. Space is
-//! allocated ahead in steps, so that a full disk shows before a step is begun; what was written is
-//! synced in pieces, so that a sync in the foreground never waits for more than one of them.
+//! allocated ahead in steps, so that a full disk shows before a step is begun; on a disk that is
+//! nearly full, only what is needed. What was written is synced in pieces, so that a sync in the
+//! foreground never waits for more than one of them.
 //!
 //! A crash leaves the temporary file, which nobody reads and the next start removes.
 
@@ -43,14 +44,14 @@ impl FreshFile {
     /// Whatever the file system refuses. There is no file then.
     pub(crate) fn create(disk: Arc<dyn Disk>, path: &Path) -> Result<Self, DiskError> {
         let temporary = path.with_extension(&UNFINISHED[1..]);
-        let file = disk.create(&temporary, STEP)?;
+        let file = disk.create(&temporary, 0)?;
         Ok(Self {
             disk,
             path: path.to_owned(),
             temporary,
             file,
             len: 0,
-            allocated: STEP,
+            allocated: 0,
             synced: 0,
             finished: false,
         })
@@ -74,9 +75,7 @@ impl FreshFile {
     pub(crate) fn append(&mut self, bytes: &[u8]) -> Result<(), DiskError> {
         let end = self.len + bytes.len() as u64;
         if end > self.allocated {
-            let allocated = end.next_multiple_of(STEP);
-            self.file.allocate(allocated)?;
-            self.allocated = allocated;
+            self.allocated = self.allocate(end)?;
         }
         self.file.write_at(self.len, bytes)?;
         self.len = end;
@@ -85,6 +84,15 @@ impl FreshFile {
             self.synced = self.len;
         }
         Ok(())
+    }
+
+    /// Allocates space up to `end`, and says up to where there is some.
+    fn allocate(&self, end: u64) -> Result<u64, DiskError> {
+        let ahead = end.next_multiple_of(STEP);
+        match self.file.allocate(ahead) {
+            Err(error) if error.is_shortage() => self.file.allocate(end).map(|()| end),
+            allocated => allocated.map(|()| ahead),
+        }
     }
 
     /// Reads what was written at `pos`.

@@ -161,6 +161,16 @@ impl Tail {
         self.ready.push_back(spare);
     }
 
+    /// Takes a spare away, if there is room for `left` bytes without it.
+    pub(crate) fn give_up_spare(&mut self, left: u64) -> Option<Spare> {
+        let last = self.ready.back()?.capacity();
+        if self.room() - last < left {
+            return None;
+        }
+        self.ready_bytes -= last;
+        self.ready.pop_back()
+    }
+
     /// Whether a spare has been taken since the last call, so that another one is wanted.
     pub(crate) fn has_taken_spare(&mut self) -> bool {
         std::mem::take(&mut self.spare_taken)

@@ -7,6 +7,7 @@
 //! | more log behind the checkpoint than it may replay      | the next start should be quick  |
 //! | far more log than is to stay unsettled                 | the last round came too late    |
 //! | much in data files that nothing names any more         | only a checkpoint frees it      |
+//! | no space left, and something has been done since       | it may have freed some          |
 //! | somebody who asks                                      | they know why                   |
 //!
 //! What a start may have to replay is `checkpoint_after`, or as many bytes as the last checkpoint
@@ -15,6 +16,10 @@
 //! In a round, what lies further back in the log than `settle_after` is settled; and of the data
 //! files those are compacted whose live part is smaller than the dead one, the emptiest first, as
 //! far as one round's share of copying goes. A few small files are let be; many are made one.
+//!
+//! When space is low, one data file that is empty is much. When there is none for what adds, all of
+//! the log is settled, since what is alive keeps what is dead around it; but all that is copied
+//! takes space before it gives some back, and so each round copies half of what is left at most.
 
 use super::Budgets;
 use crate::lsn::Lsn;
@@ -51,8 +56,19 @@ pub(crate) struct Figures {
     pub(crate) files: Vec<FileFigures>,
     /// Somebody asks for a round.
     pub(crate) asked: bool,
-    /// There is little space left on the disk.
-    pub(crate) short: bool,
+    pub(crate) space: Space,
+    /// Another round may free something: the last one has, or something has been done since; and
+    /// that is a while ago.
+    pub(crate) stirred: bool,
+}
+
+/// The space that is left on the disk.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Space {
+    Plenty,
+    Low,
+    /// So many bytes are free, and none of them for what adds.
+    Full(u64),
 }
 
 /// What one round does, in this order; the checkpoint and freeing always follow.
@@ -72,20 +88,20 @@ pub(crate) fn plan(figures: &Figures, budgets: &Budgets) -> Option<Plan> {
         .filter(|file| file.live == 0)
         .map(|file| file.len)
         .sum();
-    let much = if figures.short {
-        1
-    } else {
-        budgets.checkpoint_after
+    let much = match figures.space {
+        Space::Plenty => budgets.checkpoint_after,
+        Space::Low | Space::Full(_) => 1,
     };
+    let pressed = matches!(figures.space, Space::Full(_)) && figures.stirred;
     let unsettled = figures.log_end.since(figures.log_start);
     let overdue = unsettled
         >= budgets
             .settle_after
             .saturating_add(replay_max.saturating_mul(2));
-    let due = figures.asked || overdue || replayed >= replay_max || emptied >= much;
+    let due = figures.asked || overdue || pressed || replayed >= replay_max || emptied >= much;
     due.then(|| Plan {
         settle_below: settle_below(figures, budgets),
-        compact: compact(&figures.files, budgets),
+        compact: compact(figures, budgets),
     })
 }
 
@@ -105,12 +121,21 @@ pub(crate) fn behind(unsettled: u64, budgets: &Budgets, checkpoint_bytes: u64) -
 
 fn settle_below(figures: &Figures, budgets: &Budgets) -> Option<Lsn> {
     let unsettled = figures.log_end.since(figures.log_start);
-    let excess = unsettled.checked_sub(budgets.settle_after)?;
+    let excess = match figures.space {
+        Space::Full(free) => unsettled.min(free / 2),
+        Space::Plenty | Space::Low => unsettled.saturating_sub(budgets.settle_after),
+    };
     (excess > 0).then(|| figures.log_start.plus(excess))
 }
 
-fn compact(files: &[FileFigures], budgets: &Budgets) -> Vec<u64> {
-    let mut used: Vec<&FileFigures> = files.iter().filter(|file| file.live > 0).collect();
+fn compact(figures: &Figures, budgets: &Budgets) -> Vec<u64> {
+    let (one, max) = match figures.space {
+        Space::Full(free) => (false, COMPACTED_MAX.min(free / 2)),
+        Space::Plenty | Space::Low => (true, COMPACTED_MAX),
+    };
+    let mut used: Vec<&FileFigures> = { figures.files.iter() }
+        .filter(|file| file.live > 0)
+        .collect();
     used.sort_by_key(|file| (share(file), file.number));
     let small = |file: &&&FileFigures| file.len < SMALL_FILE.min(budgets.settle_after);
     let many_small = used.iter().filter(small).count() > SMALL_FILES_MAX;
@@ -122,7 +147,7 @@ fn compact(files: &[FileFigures], budgets: &Budgets) -> Vec<u64> {
         .take_while(|file| {
             let first = copied == 0;
             copied += file.live;
-            first || copied <= COMPACTED_MAX
+            (one && first) || copied <= max
         })
         .map(|file| file.number)
         .collect()
@@ -154,7 +179,8 @@ mod tests {
             checkpoint_bytes: MIB,
             files: vec![file(1, 64, 60)],
             asked: false,
-            short: false,
+            space: Space::Plenty,
+            stirred: false,
         }
     }
 
@@ -173,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn a_round_is_due_for_three_reasons() {
+    fn a_round_is_due_for_each_of_the_reasons() {
         assert_eq!(round(&quiet()), None);
         let asked = Figures {
             asked: true,
@@ -200,11 +226,30 @@ mod tests {
         };
         assert_eq!(round(&emptied(49)), None);
         assert_eq!(round(&emptied(50)), Some((None, vec![])));
-        let short = Figures {
-            short: true,
+        let low = Figures {
+            space: Space::Low,
             ..emptied(1)
         };
-        assert_eq!(round(&short), Some((None, vec![])));
+        assert_eq!(round(&low), Some((None, vec![])));
+    }
+
+    #[test]
+    fn without_space_a_round_copies_what_there_is_room_for() {
+        let full = |free, stirred| Figures {
+            files: vec![file(1, 64, 30), file(2, 64, 5), file(3, 64, 60)],
+            space: Space::Full(free * MIB),
+            stirred,
+            ..quiet()
+        };
+        assert_eq!(round(&full(0, false)), None, "nothing has been done since");
+        assert_eq!(round(&full(0, true)), Some((None, vec![])));
+        assert_eq!(round(&full(20, true)), Some((Some(1010), vec![2])));
+        assert_eq!(round(&full(1000, true)), Some((Some(1100), vec![2, 1])));
+        let low = Figures {
+            space: Space::Low,
+            ..full(0, true)
+        };
+        assert_eq!(round(&low), None);
     }
 
     #[test]

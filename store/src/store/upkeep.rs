@@ -27,7 +27,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 use super::Store;
-use super::plan::{Figures, FileFigures, Plan, behind, plan};
+use super::plan::{Figures, FileFigures, Plan, Space, behind, plan};
 use crate::checkpoint::{self, Beginning, Written};
 use crate::error::{DataError, DiskError, OpenError, Poisoned};
 use crate::lsn::Lsn;
@@ -35,8 +35,12 @@ use crate::lsn::Lsn;
 /// How often it looks whether a round is due.
 const TICK: Duration = Duration::from_millis(100);
 
-/// How long it rests after a round that failed.
+/// How long it rests after a round that failed, and between those that look for space.
 const REST: Duration = Duration::from_secs(1);
+
+/// Without space a round may follow the other, which helps only if it frees some. So it rests so
+/// many times as long as the last one took.
+const RESTS: u32 = 4;
 
 /// How much log may pile up before upkeep takes it away.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
@@ -82,6 +86,13 @@ impl fmt::Display for UpkeepError {
 }
 
 impl std::error::Error for UpkeepError {}
+
+impl UpkeepError {
+    /// Whether there is no space for it.
+    fn is_shortage(&self) -> bool {
+        matches!(self, Self::Disk(error) if error.is_shortage())
+    }
+}
 
 impl From<OpenError> for UpkeepError {
     fn from(error: OpenError) -> Self {
@@ -185,6 +196,11 @@ struct State {
     last_error: Option<String>,
     total: Round,
     last_round: Duration,
+    /// Where the log ended when the last round began, when that round ended, and whether it freed
+    /// anything.
+    last_end: Lsn,
+    finished: Option<Instant>,
+    freed: bool,
     /// The number of the last checkpoint that was begun.
     last_number: u64,
     checkpoint: Option<CheckpointStats>,
@@ -196,6 +212,15 @@ struct State {
 }
 
 impl State {
+    /// Whether another round may free something, the log ending at `log_end`.
+    fn stirred(&self, log_end: Lsn) -> bool {
+        let rest = REST.max(self.last_round.saturating_mul(RESTS));
+        match self.finished {
+            None => true,
+            Some(finished) => (self.freed || log_end > self.last_end) && finished.elapsed() >= rest,
+        }
+    }
+
     fn ended(&self, wanted: u64) -> Option<Result<(), String>> {
         (self.ended >= wanted).then(|| self.last_error.clone().map_or(Ok(()), Err))
     }
@@ -263,8 +288,8 @@ impl Store {
         self.upkeep.wake();
     }
 
-    /// Says whether there is little space left on the disk: what can be freed is freed at once
-    /// then.
+    /// Says whether there is little space left on the disk: what can be freed is freed sooner then.
+    /// That there is none left for what adds is known from the [log](crate::log::Log).
     pub fn set_short_of_space(&self, short: bool) {
         if self.upkeep.short.swap(short, Ordering::Relaxed) != short {
             self.upkeep.wake();
@@ -388,10 +413,18 @@ impl Store {
     fn figures(&self) -> Figures {
         let state = self.upkeep.state.lock();
         let files = self.data.files();
-        let log_start = self.log.stats().start;
+        let (log_start, log_end) = (self.log.beginning(), self.log.appended());
+        let space = if self.log.is_full() {
+            // What is not known is not counted on.
+            Space::Full(self.disk.free_bytes(&self.dir).unwrap_or(0))
+        } else if self.upkeep.short.load(Ordering::Relaxed) {
+            Space::Low
+        } else {
+            Space::Plenty
+        };
         Figures {
             log_start,
-            log_end: self.log.appended(),
+            log_end,
             replay_from: state
                 .checkpoint
                 .map_or(log_start, |checkpoint| checkpoint.from),
@@ -406,7 +439,8 @@ impl Store {
                 })
                 .collect(),
             asked: state.asked > state.ended,
-            short: self.upkeep.short.load(Ordering::Relaxed),
+            space,
+            stirred: state.stirred(log_end),
         }
     }
 
@@ -417,6 +451,7 @@ impl Store {
             let mut state = self.upkeep.state.lock();
             state.begun += 1;
             state.last_number += 1;
+            state.last_end = self.log.appended();
             state.last_number
         };
         let mut round = Round::default();
@@ -424,6 +459,8 @@ impl Store {
         let mut state = self.upkeep.state.lock();
         state.ended = state.begun;
         state.last_round = began.elapsed();
+        state.finished = Some(Instant::now());
+        state.freed = round.freed_log_bytes > 0 || round.removed_files > 0;
         state.total.add(&round);
         state.last_error = performed.as_ref().err().map(ToString::to_string);
         state.failures += u64::from(performed.is_err());
@@ -439,8 +476,17 @@ impl Store {
         number: u64,
         round: &mut Round,
     ) -> Result<(), UpkeepError> {
-        self.settle(plan, round)?;
-        let captured = self.capture(number)?;
+        // What moves entries needs space before it frees any. Without it, the rest still helps.
+        let moved = match self.settle(plan, round) {
+            Err(error) if !error.is_shortage() => return Err(error),
+            moved => moved,
+        };
+        let captured = match self.capture(number) {
+            Err(error) if error.is_shortage() && self.log.give_up_spare() => {
+                self.capture(number)?
+            }
+            captured => captured?,
+        };
         round.checkpoint_bytes = captured.written.len;
         {
             let mut state = self.upkeep.state.lock();
@@ -455,13 +501,13 @@ impl Store {
         checkpoint::remove_others(&*self.disk, &self.checkpoint_dir(), Some(number))?;
         // Whoever had found a place below is gone then, and nobody finds one any more.
         drop(self.world.write());
-        let start = self.log.stats().start;
+        let start = self.log.beginning();
         self.log.release(captured.keep)?;
-        round.freed_log_bytes = self.log.stats().start.since(start);
+        round.freed_log_bytes = self.log.beginning().since(start);
         let named = |number| captured.files.contains_key(&number);
         round.removed_files = self.data.remove_unused(named)? as u64;
         self.upkeep.state.lock().live = captured.files;
-        Ok(())
+        moved
     }
 }
 
