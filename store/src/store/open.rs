@@ -56,6 +56,10 @@ impl Store {
                 content,
             }) => (Some((written, beginning, ending)), content.restore),
         };
+        if found.is_some() {
+            // Its name may be known to this kernel only, and what the one before needs goes now.
+            disk.sync_dir(&checkpoints)?;
+        }
         let log_options = LogOptions {
             role: options.role,
             ..options.log

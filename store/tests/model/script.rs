@@ -4,6 +4,8 @@
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::thread;
 
 use headwater_store::disk::{Call, SimDisk};
 use headwater_store::error::{Doing, OpenError};
@@ -68,6 +70,17 @@ pub(crate) struct Progress {
     pub(crate) durable: usize,
     /// So many were at least written.
     pub(crate) written: usize,
+}
+
+/// A life on a disk that refused something.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Suffered {
+    /// After so many operations that happened, the model had this hash.
+    pub(crate) models: Vec<u64>,
+    pub(crate) progress: Progress,
+    /// Operations and rounds that failed.
+    pub(crate) refused: u64,
+    pub(crate) failed_rounds: u64,
 }
 
 impl Script {
@@ -187,6 +200,42 @@ impl Script {
         }
     }
 
+    /// Leads the life on a disk that refuses something: what it refuses has not happened, and all
+    /// else goes on until the log fails.
+    pub(crate) fn suffer(&self, store: &Store) -> Suffered {
+        let log = store.log();
+        let mut model = Model::default();
+        let mut suffered = Suffered {
+            models: vec![hash(&model)],
+            ..Suffered::default()
+        };
+        let mut ends = vec![log.appended()];
+        for (at, step) in self.steps.iter().enumerate() {
+            if log.poisoned().is_some() {
+                break;
+            }
+            let Step::Perform(operation) = step else {
+                let failed = perform(store, step).is_err();
+                suffered.failed_rounds += u64::from(failed && matches!(step, Step::Round(_)));
+                continue;
+            };
+            let now = at as u64 * TICK;
+            let Ok(outcome) = operation.perform(store, now) else {
+                suffered.refused += 1;
+                continue;
+            };
+            assert_eq!(operation.imagine(&mut model, now, &outcome), outcome);
+            suffered.models.push(hash(&model));
+            ends.push(log.appended());
+        }
+        let upto = |mark| ends.partition_point(|&end| end <= mark).saturating_sub(1);
+        suffered.progress = Progress {
+            durable: upto(log.durable()),
+            written: upto(log.written()),
+        };
+        suffered
+    }
+
     /// Performs some more operations of a store that was left after so many, with a round at the
     /// end; says after how many it is then.
     pub(crate) fn go_on(&self, store: &Store, from: usize, operations: usize) -> usize {
@@ -206,21 +255,50 @@ impl Script {
 
     /// After how many operations, at least so many, the model was like this store.
     pub(crate) fn position(&self, store: &Store, least: usize) -> Option<usize> {
-        let found = hash(&Model::read(store).0);
-        let mut models = self.models.iter().enumerate().skip(least);
-        models.find(|(_, model)| **model == found).map(|(at, _)| at)
+        position(&self.models, store, least)
     }
+}
+
+impl Suffered {
+    /// After how many operations, at least so many, the model was like this store.
+    pub(crate) fn position(&self, store: &Store, least: usize) -> Option<usize> {
+        position(&self.models, store, least)
+    }
+}
+
+fn position(models: &[u64], store: &Store, least: usize) -> Option<usize> {
+    let found = hash(&Model::read(store).0);
+    let mut models = models.iter().enumerate().skip(least);
+    models.find(|(_, model)| **model == found).map(|(at, _)| at)
+}
+
+/// Whether a call changes the disk.
+pub(crate) fn changes(call: &Call) -> bool {
+    use Doing::{List, Lock, Map, Measure, Open, Read};
+    !matches!(call.doing, List | Lock | Map | Measure | Open | Read)
 }
 
 /// Where a machine can stop so that the disk differs: before the calls that change it, and behind
 /// them all.
 pub(crate) fn stops(calls: &[Call]) -> Vec<usize> {
-    let reads = |call: &Call| {
-        use Doing::{List, Lock, Map, Measure, Open, Read};
-        matches!(call.doing, List | Lock | Map | Measure | Open | Read)
-    };
-    let changes = calls.iter().enumerate().filter(|(_, call)| !reads(call));
-    changes.map(|(at, _)| at).chain([calls.len()]).collect()
+    let changing = calls.iter().enumerate().filter(|(_, call)| changes(call));
+    changing.map(|(at, _)| at).chain([calls.len()]).collect()
+}
+
+/// Tries all of them, on as many threads as there are processors, and adds up what comes out.
+pub(crate) fn side_by_side<T: Sync>(all: &[T], attempt: impl Fn(&T) -> u64 + Sync) -> u64 {
+    let (next, sum) = (AtomicUsize::new(0), AtomicU64::new(0));
+    let threads = thread::available_parallelism().map_or(1, usize::from);
+    thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                while let Some(one) = all.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    sum.fetch_add(attempt(one), Ordering::Relaxed);
+                }
+            });
+        }
+    });
+    sum.into_inner()
 }
 
 impl Census {
