@@ -8,6 +8,7 @@
 //! `HEADWATER_BUDGET=n` makes the random tests n times as long.
 
 mod crash;
+mod faults;
 mod history;
 mod model;
 mod operation;
