@@ -68,8 +68,19 @@ use stage::{LOOK, PATIENCE, Stage};
 use victim::{Fault, Local, Victim};
 use worker::{Shape, Worker};
 
-/// What makes Headwater turn its files over all the time.
-const TIGHT: [&str; 4] = ["--appendfsync", "always", "--segment-size", "1mb"];
+/// What makes Headwater turn its files over all the time: log, data files and checkpoints.
+const TIGHT: [&str; 10] = [
+    "--appendfsync",
+    "always",
+    "--segment-size",
+    "1mb",
+    "--settle-after",
+    "1mb",
+    "--checkpoint-after",
+    "1mb",
+    "--cache-size",
+    "1mb",
+];
 
 /// Options of `stress`.
 #[derive(clap::Args)]
@@ -118,7 +129,7 @@ pub(crate) struct Options {
     /// The program under test [default: the headwater built beside this program].
     #[arg(long, value_name = "PROGRAM")]
     ours_bin: Option<PathBuf>,
-    /// Directives for the server, behind `--` [default: --appendfsync always --segment-size 1mb].
+    /// Directives for the server, behind `--` [default: what keeps it busy with its files].
     #[arg(last = true)]
     directives: Vec<String>,
 }

@@ -215,7 +215,6 @@ fn whatever_call_fails_between_syncs_a_restart_finds_what_was_durable() {
 }
 
 #[test]
-#[expect(clippy::print_stdout, reason = "says how much was tried")]
 fn a_start_that_fails_at_any_call_leaves_everything_to_the_next() {
     let mut starts = 0;
     for script in scripts(SyncPolicy::Always).chain(scripts(SyncPolicy::EverySec)) {
