@@ -53,8 +53,8 @@ pub struct LogOptions {
     /// The lowest place that will ever be read. Segments wholly below it are not needed any more:
     /// an open removes those it finds.
     pub keep: Lsn,
-    /// Where replay starts; at least `keep`. What lies between the two is kept for reading, and not
-    /// replayed.
+    /// Where replay starts; at least `keep`. What lies between the two is verified and kept for
+    /// reading, and not replayed.
     pub from: Lsn,
     /// Everything below this is known to have been durable, so that a log that ends earlier has
     /// lost something; at least `from`.

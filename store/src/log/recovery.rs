@@ -11,10 +11,13 @@
 //! ```text
 //!            keep                from                    durable
 //!  -----|-----:----|--------------:----|------------------:----|---------
-//!  :  not looked   :  only the header  :  followed frame by    :
-//!  :  at, removed  :  is looked at     :  frame, and replayed  :
-//!  :  in the end   :                   :  from `from` on       :
+//!  :  not looked   :  followed frame   :  and replayed         :
+//!  :  at, removed  :  by frame         :                       :
+//!  :  in the end   :                   :                       :
 //! ```
+//!
+//! What is kept and not replayed is followed, too: entries are read from there by their places
+//! alone, so damage must show before.
 //!
 //! Names that were [released](super::release) may come back after a crash, any of them. They lie
 //! below `keep`, where nobody looks.
@@ -165,24 +168,19 @@ impl<'a> Surveyed<'a> {
     ) -> Result<Self, OpenError> {
         let bases = names.iter().filter_map(|name| segment::base_of(name));
         let mut bases: Vec<Lsn> = bases.collect();
-        let begun_by = |at| bases.partition_point(|base| *base <= at).saturating_sub(1);
-        let mut below = begun_by(options.keep);
-        let mut glances = begun_by(options.from) - below;
+        let begun = bases.partition_point(|base| *base <= options.keep);
+        let mut below = begun.saturating_sub(1);
         let mut found = Vec::new();
         for base in &bases[below..] {
             found.push(open(*base)?);
         }
         let mut walk = Walk::new(options, replay);
-        let mut seen = walk.survey(&found, glances)?;
-        while walk.epoch().is_none() && below + glances > 0 {
+        let mut seen = walk.survey(&found)?;
+        while walk.epoch().is_none() && below > 0 {
             // No frame was found, and so none was replayed.
-            if glances > 0 {
-                glances -= 1;
-            } else {
-                below -= 1;
-                found.insert(0, open(bases[below])?);
-            }
-            seen = walk.survey(&found, glances)?;
+            below -= 1;
+            found.insert(0, open(bases[below])?);
+            seen = walk.survey(&found)?;
         }
         bases.truncate(below);
         Ok(Self {

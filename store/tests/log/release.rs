@@ -538,7 +538,7 @@ fn a_replay_tells_how_far_it_is() {
     });
     let files = segments(&disk);
     let mut begins = files.iter().map(|(path, _)| base_of(path)).rev();
-    let begins = begins.find(|base| *base <= life.from).unwrap();
+    let begins = begins.find(|base| *base <= life.keep).unwrap();
     assert!(
         seen.is_sorted() && seen.iter().all(|(done, total)| done < total),
         "{seen:?}"

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use headwater_store::{Order, Store, StreamId};
+use headwater_store::{Missing, Order, Store, StreamId};
 
 /// A database and a key.
 pub(crate) type Key = (u8, &'static [u8]);
@@ -63,6 +63,11 @@ impl Model {
 
     /// Everything that can be read from a store, and the lags.
     pub(crate) fn read(store: &Store) -> (Self, Vec<Option<i64>>) {
+        Self::try_read(store).expect("the disk is well")
+    }
+
+    /// The same of a store whose disk may not be well.
+    pub(crate) fn try_read(store: &Store) -> Result<(Self, Vec<Option<i64>>), Missing> {
         let access = store.shared();
         access.wait_for_disk();
         let mut model = Self::default();
@@ -80,13 +85,13 @@ impl Model {
                 };
                 let range = |order| {
                     let all = stream.entries(StreamId::MIN, StreamId::MAX, order, usize::MAX);
-                    all.expect("the disk is well").into_iter()
+                    all.map(IntoIterator::into_iter)
                 };
-                let (forward, backward) = (range(Order::Forward), range(Order::Backward));
+                let (forward, backward) = (range(Order::Forward)?, range(Order::Backward)?);
                 assert!(forward.clone().rev().eq(backward));
-                let first = stream.first_entry().expect("the disk is well");
+                let first = stream.first_entry()?;
                 assert_eq!(first, forward.clone().next());
-                let last = stream.last_entry().expect("the disk is well");
+                let last = stream.last_entry()?;
                 assert_eq!(last, forward.clone().next_back());
                 assert_eq!(stream.len(), forward.len() as u64);
                 let entries: BTreeMap<_, _> =
@@ -107,7 +112,7 @@ impl Model {
                 model.streams.insert((db, key.to_vec()), stream);
             }
         }
-        (model, lags)
+        Ok((model, lags))
     }
 }
 

@@ -36,7 +36,7 @@ pub(crate) struct Script {
     pub(crate) steps: Vec<Step>,
     cache_bytes: u64,
     /// After so many operations, the model has this hash.
-    models: Vec<u64>,
+    pub(crate) models: Vec<u64>,
     /// What was asked of the disk.
     pub(crate) calls: Vec<Call>,
     pub(crate) census: Census,
@@ -354,6 +354,6 @@ fn perform(store: &Store, step: &Step) -> Result<(), UpkeepError> {
     Ok(())
 }
 
-fn hash(model: &Model) -> u64 {
+pub(crate) fn hash(model: &Model) -> u64 {
     BuildHasherDefault::<DefaultHasher>::default().hash_one(model)
 }

@@ -213,18 +213,11 @@ impl<'a> Walk<'a> {
         self.frames
     }
 
-    /// Looks at the headers of the first `glances` segments, and at the frames of the others.
-    pub(super) fn survey(
-        &mut self,
-        found: &[Found],
-        glances: usize,
-    ) -> Result<Vec<Seen>, OpenError> {
+    /// Looks at the segments and their frames.
+    pub(super) fn survey(&mut self, found: &[Found]) -> Result<Vec<Seen>, OpenError> {
         if let Some(progress) = self.progress {
-            let followed = found.get(glances..).unwrap_or(&[]);
-            let sealed = followed
-                .windows(2)
-                .map(|two| two[1].base.since(two[0].base));
-            let last = followed.last().map_or(0, |last| last.len);
+            let sealed = found.windows(2).map(|two| two[1].base.since(two[0].base));
+            let last = found.last().map_or(0, |last| last.len);
             progress.begin(sealed.sum::<u64>() + last);
         }
         let mut buffer = Vec::new();
@@ -235,15 +228,10 @@ impl<'a> Walk<'a> {
             let header = reading.header()?;
             let is_whole = !broken && matches!(header, HeaderSeen::Whole { .. });
             let next = found.get(index + 1).map(|next| next.base);
-            let end = match next {
-                // Nothing of this segment is replayed, and reading all of them takes its time. That
-                // its frames lead up to the next one is taken on trust.
-                Some(next) if index < glances => {
-                    let leads = is_whole && position(file.base, next) <= file.len;
-                    if leads { next } else { file.base }
-                }
-                _ if is_whole => self.follow(&mut reading)?,
-                _ => file.base,
+            let end = if is_whole {
+                self.follow(&mut reading)?
+            } else {
+                file.base
             };
             broken |= next != Some(end);
             let (dirt, witness) = if broken {
