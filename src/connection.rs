@@ -332,7 +332,11 @@ impl Connection {
         };
         let reading = tokio::task::spawn_blocking(move || opened.store.load(&lacks));
         let read = tokio::select! {
-            read = reading => read.expect("reading does not panic"),
+            read = reading => match read {
+                // The server ends before its turn came.
+                Err(error) if error.is_cancelled() => return Err(End::Gone),
+                read => read.expect("reading does not panic"),
+            },
             end = self.watch() => return Err(end),
         };
         Ok(read.map(|more| {

@@ -24,6 +24,7 @@ use parking_lot::Mutex;
 use rustix::fs::statvfs;
 use rustix::io::Errno;
 use tokio::sync::Notify;
+use tokio::task::JoinError;
 
 use crate::config::{self, Config, Watermark};
 use crate::server::Server;
@@ -161,6 +162,10 @@ pub(crate) async fn run(server: Arc<Server>) {
         let of = Arc::clone(&server);
         // A file system that does not answer holds nobody else up.
         let measured = tokio::task::spawn_blocking(move || measure(&of.config)).await;
+        if measured.as_ref().is_err_and(JoinError::is_cancelled) {
+            // The server ends.
+            return;
+        }
         match measured.expect("measuring does not panic") {
             Ok((free, total)) => {
                 told = true;
