@@ -15,8 +15,8 @@
 //! can be freed, and memory keeps about a hundred bytes for each extent, whatever it holds.
 //!
 //! What is where: `file`, `extent`, `index`, `envelope` and `block` are the format, outside in;
-//! `writer` writes files, `verify` checks them, `load` reads blocks, `cache` keeps them, and
-//! `reader` is what an access has of all that.
+//! `writer` writes files, `verify` checks them, `load` reads blocks, `ahead` before they are wanted,
+//! `cache` keeps them, and `reader` is what an access has of all that.
 //!
 //! # Invariants
 //!
@@ -26,6 +26,7 @@
 //! * Nothing is handed out that does not match its checksum and its place.
 //! * Files are opened to be read from and closed again: their number is not limited by descriptors.
 
+mod ahead;
 mod block;
 mod cache;
 mod envelope;
@@ -46,6 +47,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
+use self::ahead::Ahead;
 pub(crate) use self::block::{Block, BlockEntry, NodeHead, NodePiece};
 use self::cache::BlockCache;
 pub(crate) use self::extent::{Extent, ExtentRow};
@@ -69,6 +71,7 @@ pub(crate) struct Data {
     cache: BlockCache,
     /// Taken by who loads, so that of many who want the same blocks one reads them.
     loading: [Mutex<()>; LOADERS],
+    ahead: Arc<Ahead>,
     reads: Reads,
 }
 
@@ -154,6 +157,7 @@ impl Data {
             }),
             cache: BlockCache::new(cache_bytes),
             loading: std::array::from_fn(|_| Mutex::default()),
+            ahead: Arc::default(),
             reads: Reads::default(),
         })
     }
@@ -294,5 +298,11 @@ impl Data {
             self.disk.sync_dir(&self.dir)?;
         }
         refused.map_or(Ok(removed), Err)
+    }
+}
+
+impl Drop for Data {
+    fn drop(&mut self) {
+        self.ahead.close();
     }
 }

@@ -36,6 +36,7 @@
 //! * What a [`Block`] hands out has been checked when it was read.
 
 use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::envelope::{self, Address, Kind};
 use crate::codec::{
@@ -93,6 +94,8 @@ pub(crate) struct Block {
     pieces: Box<[NodePiece]>,
     /// Where in `content` the entries begin.
     offsets: Box<[u32]>,
+    /// What follows is to be read once this is used.
+    marked: AtomicBool,
 }
 
 impl Block {
@@ -146,6 +149,7 @@ impl Block {
             content: content.into(),
             pieces: pieces.into(),
             offsets: offsets.into(),
+            marked: AtomicBool::new(false),
         })
     }
 
@@ -226,6 +230,16 @@ impl Block {
             self.at(self.offsets[last]).0,
             self.pieces[self.pieces.len() - 1].head.last,
         )
+    }
+
+    /// See [`Cached::mark`](super::cache::Cached::mark).
+    pub(super) fn mark(&self) {
+        self.marked.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it was marked; it is not any more.
+    pub(super) fn take_mark(&self) -> bool {
+        self.marked.load(Ordering::Relaxed) && self.marked.swap(false, Ordering::Relaxed)
     }
 
     /// Bytes of memory that the block takes.

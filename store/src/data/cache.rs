@@ -36,6 +36,18 @@ impl Cached {
             Self::Index(index) => index.memory(),
         }
     }
+
+    /// Notes that what follows is to be read once this is used.
+    pub(super) fn mark(&self) {
+        if let Self::Entries(block) = self {
+            block.mark();
+        }
+    }
+
+    /// Whether it was marked; it is not any more.
+    pub(super) fn take_mark(&self) -> bool {
+        matches!(self, Self::Entries(block) if block.take_mark())
+    }
 }
 
 #[derive(Clone)]

@@ -2,7 +2,9 @@
 //!
 //! Blocks that lie next to each other are read at once. When the block in front of those that are
 //! wanted is still in the cache, somebody goes through the extent from one end to the other; then
-//! the blocks that follow are read with them, for the next time.
+//! the blocks that follow are read with them, for the next time: all that begin in the same area of
+//! the file. The first of these is marked: once it is used, a [thread](super::ahead) reads the next
+//! area, and so on to the end of the extent.
 
 use std::iter;
 use std::sync::Arc;
@@ -18,11 +20,8 @@ use super::reader::{Cold, ColdBlock, Loaded, Part};
 use crate::disk::File;
 use crate::error::{DataError, Flaw};
 
-/// Bytes that are read at once for somebody who goes on reading.
-const READ_AHEAD: u64 = 256 << 10;
-
-/// Bytes that are read at once when all of them are wanted.
-const READ_MAX: u64 = 1 << 20;
+/// Bytes of an area: what is read at once for somebody who goes on reading.
+const AREA: u64 = 512 << 10;
 
 impl Data {
     /// Reads blocks, waiting for the disk. No lock of the store is needed, and none should be held.
@@ -32,39 +31,70 @@ impl Data {
     /// When one of them cannot be read, or is not what was written.
     pub(crate) fn load(&self, cold: &Cold) -> Result<Loaded, DataError> {
         let mut loaded = Loaded::default();
-        let Some(first) = cold.blocks().first() else {
-            return Ok(loaded);
-        };
-        let _one_reads = self.loader(first.key());
-        let mut rest = Vec::new();
-        for block in cold.blocks() {
-            // Consumers of one group all want the same next block; somebody has loaded it by now.
-            match self.cache.peek(block.key()) {
-                Some(found) => loaded.push(block.key(), found),
-                None => rest.push(block),
-            }
-        }
+        let mut buffer = Vec::new();
         let mut opened: Option<(u64, Arc<dyn File>)> = None;
-        for run in rest.chunk_by(|a, b| a.end() == b.key()) {
-            let data_file = &run[0].extent.file;
-            let file = match opened.take() {
-                Some((number, file)) if number == data_file.number() => file,
-                _ => self.disk.open_to_read(data_file.path())?,
-            };
-            for run in pieces(run) {
-                let ahead = self.ahead(run);
-                self.read(&*file, run, &ahead, &mut loaded)?;
+        let in_area = |a: &ColdBlock, b: &ColdBlock| a.key().area() == b.key().area();
+        for area in cold.blocks().chunk_by(in_area) {
+            let data_file = &area[0].extent.file;
+            let _one_reads = self.loader(area[0].key());
+            let mut rest = Vec::new();
+            for block in area {
+                // Consumers of one group all want the same next block; somebody has loaded it by
+                // now.
+                match self.cache.peek(block.key()) {
+                    Some(found) => loaded.push(block.key(), found),
+                    None => rest.push(block),
+                }
             }
-            opened = Some((data_file.number(), file));
+            for run in rest.chunk_by(|a, b| a.end() == b.key()) {
+                let file = match opened.take() {
+                    Some((number, file)) if number == data_file.number() => file,
+                    _ => self.disk.open_to_read(data_file.path())?,
+                };
+                self.load_run(&*file, run, &mut loaded, &mut buffer)?;
+                opened = Some((data_file.number(), file));
+            }
         }
         Ok(loaded)
     }
 
-    /// Waits for others who load what begins about here.
+    /// Reads blocks that follow each other, and those that whoever wants them will want next.
+    fn load_run(
+        &self,
+        file: &dyn File,
+        run: &[&ColdBlock],
+        loaded: &mut Loaded,
+        buffer: &mut Vec<u8>,
+    ) -> Result<(), DataError> {
+        let ahead = self.ahead(run);
+        let all: Vec<_> = run.iter().copied().chain(&ahead).collect();
+        for (at, (block, decoded)) in self.read(file, &all, buffer)?.enumerate() {
+            let (key, is_wanted) = (block.key(), at < run.len());
+            match decoded {
+                Ok(decoded) => {
+                    if at == run.len() {
+                        decoded.mark();
+                    }
+                    self.cache.insert(key, decoded.clone());
+                    if is_wanted {
+                        loaded.push(key, decoded);
+                    }
+                }
+                Err(flaw) if is_wanted => {
+                    return Err(block.extent.file.corrupt(key.pos, flaw));
+                }
+                // Whoever needs it will hear of it.
+                Err(_) => break,
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits for others who load what begins in this area.
     pub(super) fn loader(&self, at: BlockKey) -> MutexGuard<'_, ()> {
-        let area = at.file.wrapping_add(at.pos / READ_AHEAD);
-        let loader = usize::try_from(area % self.loading.len() as u64);
-        self.loading[loader.expect("there are few loaders")].lock()
+        let (file, area) = at.area();
+        let loader = file.wrapping_add(area) % self.loading.len() as u64;
+        self.loading[usize::try_from(loader).expect("there are few loaders")].lock()
     }
 
     /// The blocks behind `run` that whoever wants it will want next.
@@ -73,49 +103,71 @@ impl Data {
         let goes_on = first
             .before()
             .is_none_or(|before| self.cache.peek(before).is_some());
-        let mut bytes: u64 = run.iter().map(|block| u64::from(block.len())).sum();
         let following = iter::successors(last.after(), ColdBlock::after);
         let new = following.take_while(|block| {
-            bytes += u64::from(block.len());
-            goes_on && bytes <= READ_AHEAD && self.cache.peek(block.key()).is_none()
+            let is_near = block.key().area() == last.key().area();
+            goes_on && is_near && self.cache.peek(block.key()).is_none()
         });
         new.collect()
     }
 
-    /// Reads blocks that follow each other, all into the cache, `run` also into `loaded`.
-    fn read(
-        &self,
-        file: &dyn File,
-        run: &[&ColdBlock],
-        ahead: &[ColdBlock],
-        loaded: &mut Loaded,
-    ) -> Result<(), DataError> {
-        let blocks = run.iter().copied().chain(ahead);
-        let bytes = blocks.clone().map(|block| u64::from(block.len())).sum();
-        let mut bytes = vec![0; to_usize(bytes)];
-        file.read_at(run[0].key().pos, &mut bytes)?;
-        self.reads.add(bytes.len() as u64);
-        if !ahead.is_empty() {
-            file.will_read(run[0].key().pos + bytes.len() as u64, READ_AHEAD);
-        }
-        let mut rest = &bytes[..];
-        for (at, block) in blocks.enumerate() {
-            let (bytes, behind) = rest.split_at(block.len() as usize);
-            rest = behind;
-            let key = block.key();
-            match block.decode(bytes) {
-                Ok(decoded) => {
-                    self.cache.insert(key, decoded.clone());
-                    if at < run.len() {
-                        loaded.push(key, decoded);
-                    }
-                }
-                // Whoever needs it will hear of it.
-                Err(_) if at >= run.len() => break,
-                Err(flaw) => return Err(block.extent.file.corrupt(key.pos, flaw)),
+    /// Reads the area behind that of a block which was read ahead and is used now. What cannot be
+    /// read is left to whoever needs it. The buffer is for the bytes.
+    pub(super) fn read_on(&self, used: &ColdBlock, buffer: &mut Vec<u8>) -> Result<(), DataError> {
+        let area = used.key().area();
+        let mut following = iter::successors(used.after(), ColdBlock::after);
+        let Some(first) = following.find(|block| block.key().area() > area) else {
+            return Ok(());
+        };
+        let area = first.key().area();
+        let _one_reads = self.loader(first.key());
+        let following = iter::successors(Some(first), ColdBlock::after);
+        let new: Vec<_> = following
+            .take_while(|block| block.key().area() == area)
+            .skip_while(|block| self.cache.peek(block.key()).is_some())
+            .collect();
+        let new: Vec<_> = new.iter().collect();
+        let Some(last) = new.last() else {
+            return Ok(());
+        };
+        let file = self.disk.open_to_read(used.extent.file.path())?;
+        file.will_read(last.end().pos, AREA);
+        for (at, (block, decoded)) in self.read(&*file, &new, buffer)?.enumerate() {
+            let Ok(decoded) = decoded else { break };
+            if at == 0 {
+                decoded.mark();
             }
+            self.cache.insert(block.key(), decoded);
         }
         Ok(())
+    }
+
+    /// Reads blocks that follow each other, by way of the buffer.
+    fn read<'r>(
+        &self,
+        file: &dyn File,
+        run: &'r [&'r ColdBlock],
+        buffer: &'r mut Vec<u8>,
+    ) -> Result<impl Iterator<Item = (&'r ColdBlock, Result<Cached, Flaw>)> + use<'r>, DataError>
+    {
+        let pos = run[0].key().pos;
+        let bytes = run.iter().map(|block| u64::from(block.len())).sum();
+        buffer.resize(to_usize(bytes), 0);
+        file.read_at(pos, buffer)?;
+        self.reads.add(bytes);
+        let mut rest = &buffer[..];
+        Ok(run.iter().map(move |block| {
+            let (bytes, behind) = rest.split_at(block.len() as usize);
+            rest = behind;
+            (*block, block.decode(bytes))
+        }))
+    }
+}
+
+impl BlockKey {
+    /// The file, and which area of it the block begins in.
+    fn area(self) -> (u64, u64) {
+        (self.file, self.pos / AREA)
     }
 }
 
@@ -136,21 +188,4 @@ impl ColdBlock {
             }
         }
     }
-}
-
-/// Cuts a run of adjacent blocks into what is read at once.
-fn pieces<'r, 'b>(run: &'r [&'b ColdBlock]) -> impl Iterator<Item = &'r [&'b ColdBlock]> {
-    let mut rest = run;
-    iter::from_fn(move || {
-        let mut bytes = 0;
-        let fits = rest.iter().take_while(|block| {
-            bytes += u64::from(block.len());
-            bytes <= READ_MAX
-        });
-        // A block that is larger is read alone.
-        let count = fits.count().max(1).min(rest.len());
-        let (piece, behind) = rest.split_at(count);
-        rest = behind;
-        (!piece.is_empty()).then_some(piece)
-    })
 }

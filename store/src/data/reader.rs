@@ -341,7 +341,12 @@ impl<'d> Reader<'d> {
             return Ok((found.clone(), pin_number(at)));
         }
         let found = match (self.data.cache.get(key), self.patience.get()) {
-            (Some(found), _) => found,
+            (Some(found), _) => {
+                if found.take_mark() {
+                    self.data.ahead.ask(wanted);
+                }
+                found
+            }
             (None, Patience::Halt) => return Err(Missing::Cold(Cold::one(wanted))),
             (None, Patience::Wait) => {
                 let loaded = self.data.load(&Cold::one(wanted))?;

@@ -264,7 +264,7 @@ impl Upkeep {
 }
 
 impl Store {
-    /// Starts the threads of the log and of upkeep. They end when the store is closed or dropped.
+    /// Starts the threads of the log, of upkeep and of reading ahead. They end when the store is closed or dropped.
     /// Does nothing when they run already.
     ///
     /// # Errors
@@ -272,6 +272,7 @@ impl Store {
     /// When the system has no thread to give.
     pub fn start(self: &Arc<Self>) -> io::Result<()> {
         self.log.start()?;
+        self.data.start()?;
         if self.upkeep.thread.get().is_none() {
             let store = Arc::downgrade(self);
             let thread = thread::Builder::new()

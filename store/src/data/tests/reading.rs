@@ -1,5 +1,6 @@
 //! Readers, the cache between them and the disk, and what one read brings.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use proptest::prelude::any;
@@ -85,34 +86,53 @@ fn an_access_can_ask_for_all_it_needs_at_once() {
     assert!(data.load(&Cold::default()).unwrap().bytes() == 0);
 }
 
+/// Reads that are made while each of these blocks is asked for, and blocks that they bring.
+fn reads(data: &Data, extent: &Arc<Extent>, blocks: Range<usize>) -> (u64, u64) {
+    let before = data.stats();
+    for block in blocks {
+        let reader = Reader::new(data, Patience::Wait);
+        let index = reader.index(extent).unwrap();
+        reader.block(extent, &index, block).unwrap();
+    }
+    let after = data.stats();
+    (
+        after.reads - before.reads,
+        (after.read_bytes - before.read_bytes) / 20_000,
+    )
+}
+
 #[test]
 fn who_goes_on_reading_reads_ahead() {
     let disk = SimDisk::new();
     let data = with_cache(&disk, 8 << 20);
-    let extent = extent(&data, 40);
-    let reads = |from: usize, to: usize| {
-        let before = data.stats();
-        for block in from..to {
-            let reader = Reader::new(&data, Patience::Wait);
-            let index = reader.index(&extent).unwrap();
-            reader.block(&extent, &index, block).unwrap();
-        }
-        let after = data.stats();
-        (
-            after.reads - before.reads,
-            (after.read_bytes - before.read_bytes) / 20_000,
-        )
-    };
-    // The index, then 13 blocks at once.
-    assert_eq!(reads(0, 13), (2, 13));
-    assert_eq!(reads(13, 14), (1, 13));
+    let extent = extent(&data, 80);
+    // The index, then what begins in the first half of a megabyte.
+    assert_eq!(reads(&data, &extent, 0..27), (2, 27));
+    assert_eq!(reads(&data, &extent, 27..28), (1, 26));
     // Whoever comes from nowhere may leave for anywhere.
-    assert_eq!(reads(35, 36), (1, 1));
+    assert_eq!(reads(&data, &extent, 70..71), (1, 1));
     // He stays; there is an end.
-    assert_eq!(reads(36, 40), (1, 4));
+    assert_eq!(reads(&data, &extent, 71..79), (1, 8));
+    assert_eq!(reads(&data, &extent, 79..80), (1, 1));
     // What is there is not read again.
-    assert_eq!(reads(26, 40), (1, 9));
-    assert_eq!(reads(0, 40), (0, 0));
+    assert_eq!(reads(&data, &extent, 53..80), (1, 17));
+    assert_eq!(reads(&data, &extent, 0..80), (0, 0));
+}
+
+#[test]
+fn what_was_read_ahead_and_is_used_has_the_next_area_read() {
+    let disk = SimDisk::new();
+    let data = with_cache(&disk, 8 << 20);
+    let extent = extent(&data, 80);
+    data.start().unwrap();
+    assert_eq!(reads(&data, &extent, 0..1), (2, 27));
+    for (used, areas) in [(1, 27 + 26), (27, 27 + 26 + 26), (53, 80)] {
+        reads(&data, &extent, used..used + 1);
+        while data.stats().read_bytes / 20_000 < areas {
+            std::thread::yield_now();
+        }
+    }
+    assert_eq!(reads(&data, &extent, 0..80), (0, 0));
 }
 
 #[test]

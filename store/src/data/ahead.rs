@@ -1,0 +1,103 @@
+//! A thread that reads on for those who go through extents from one end to the other.
+//!
+//! ```text
+//!  read by a load            read ahead with it     by the thread      next
+//!  [ wanted ][ wanted ]      [ marked ][    ][    ]  [ marked ][    ]   ...
+//!                                 |                      |
+//!                                 '- when it is used ->  '- when it is used ->
+//! ```
+//!
+//! So one load suffices for an extent, unless the reader is faster than the disk; who finds a block
+//! missing loads it himself. The thread keeps nobody waiting, and nobody waits for it.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::{Arc, Weak};
+use std::thread;
+
+use parking_lot::{Condvar, Mutex};
+
+use super::Data;
+use super::reader::ColdBlock;
+
+/// So many are read on for at a time, at most; others load for themselves.
+const QUEUE: usize = 32;
+
+/// What the thread is to do.
+#[derive(Default)]
+pub(super) struct Ahead {
+    queue: Mutex<Queue>,
+    wake: Condvar,
+}
+
+#[derive(Default)]
+struct Queue {
+    /// Blocks that were read ahead and are used now.
+    used: VecDeque<ColdBlock>,
+    /// Whether the thread is there.
+    open: bool,
+}
+
+impl Ahead {
+    /// Asks for what is behind a block to be read.
+    pub(super) fn ask(&self, used: ColdBlock) {
+        let mut queue = self.queue.lock();
+        if queue.open && queue.used.len() < QUEUE {
+            queue.used.push_back(used);
+            self.wake.notify_one();
+        }
+    }
+
+    /// The next block behind which to read; `None` when the thread is to end.
+    fn next(&self) -> Option<ColdBlock> {
+        let mut queue = self.queue.lock();
+        while queue.open {
+            if let Some(used) = queue.used.pop_front() {
+                return Some(used);
+            }
+            self.wake.wait(&mut queue);
+        }
+        None
+    }
+
+    /// Ends the thread.
+    pub(super) fn close(&self) {
+        let mut queue = self.queue.lock();
+        queue.open = false;
+        queue.used.clear();
+        self.wake.notify_all();
+    }
+}
+
+impl Data {
+    /// Starts the thread, which ends when the data are dropped. Does nothing when it runs already.
+    ///
+    /// # Errors
+    ///
+    /// When the system has no thread to give.
+    pub(crate) fn start(self: &Arc<Self>) -> io::Result<()> {
+        let ahead = self.ahead.clone();
+        if std::mem::replace(&mut ahead.queue.lock().open, true) {
+            return Ok(());
+        }
+        let data = Arc::downgrade(self);
+        let thread = thread::Builder::new().name("read-ahead".to_owned());
+        let started = thread.spawn({
+            let ahead = ahead.clone();
+            move || run(&ahead, &data)
+        });
+        if started.is_err() {
+            ahead.close();
+        }
+        started.map(drop)
+    }
+}
+
+fn run(ahead: &Ahead, data: &Weak<Data>) {
+    let mut buffer = Vec::new();
+    while let Some(used) = ahead.next() {
+        let Some(data) = data.upgrade() else { return };
+        // Who needs what cannot be read will be told.
+        let _ = data.read_on(&used, &mut buffer);
+    }
+}
