@@ -255,6 +255,11 @@ impl Data {
         self.files.lock().known.values().cloned().collect()
     }
 
+    /// Whether there is any data file.
+    pub(crate) fn has_files(&self) -> bool {
+        !self.files.lock().known.is_empty()
+    }
+
     /// Limits the memory of the cache from now on.
     pub(crate) fn set_cache_bytes(&self, bytes: u64) {
         self.cache.set_budget(bytes);

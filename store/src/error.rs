@@ -201,6 +201,146 @@ impl From<Poisoned> for AppendError {
     }
 }
 
+/// Why a log does not begin to lead. Nothing has happened, unless the log is poisoned.
+#[derive(Clone, Debug)]
+pub enum LeadError {
+    /// It leads already.
+    Leads,
+    /// It cannot take the frame that would say so.
+    Append(AppendError),
+}
+
+impl fmt::Display for LeadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Leads => f.write_str("the log is led here already"),
+            Self::Append(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for LeadError {}
+
+impl From<AppendError> for LeadError {
+    fn from(error: AppendError) -> Self {
+        Self::Append(error)
+    }
+}
+
+/// Why frames were not taken. Nothing has happened to the one that this is about, nor to any
+/// behind it.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum ReceiveError {
+    /// The log cannot take it: it is full, or poisoned.
+    Append(AppendError),
+    /// It is not as it was sealed.
+    Damaged {
+        /// Where it should belong.
+        at: Lsn,
+    },
+    /// Settled entries that it is about cannot be read here.
+    Data(DataError),
+    /// It belongs to an epoch that cannot come next.
+    Epoch {
+        /// Where it belongs.
+        at: Lsn,
+        /// Its epoch.
+        epoch: u32,
+        /// The epoch of the log.
+        current: u32,
+    },
+    /// The log is led here.
+    Leads,
+    /// It is whole, and holds what this version cannot decode.
+    Malformed {
+        /// Where the record begins that does not decode.
+        at: Lsn,
+        /// What is wrong with it.
+        cause: Malformed,
+    },
+    /// It belongs elsewhere.
+    Misplaced {
+        /// Where it belongs by its header.
+        at: Lsn,
+        /// Where the log ends.
+        end: Lsn,
+    },
+}
+
+impl fmt::Display for ReceiveError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Append(error) => error.fmt(f),
+            Self::Damaged { at } => write!(f, "the frame for LSN {at} is damaged"),
+            Self::Data(error) => error.fmt(f),
+            Self::Epoch { at, epoch, current } => write!(
+                f,
+                "the frame for LSN {at} is of epoch {epoch}, which does not follow epoch {current}"
+            ),
+            Self::Leads => f.write_str("the log is led here"),
+            Self::Malformed { at, cause } => write!(f, "the record at LSN {at}: {cause}"),
+            Self::Misplaced { at, end } => {
+                write!(f, "a frame for LSN {at}, where LSN {end} comes next")
+            }
+        }
+    }
+}
+
+impl std::error::Error for ReceiveError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Data(error) => error.source(),
+            _ => None,
+        }
+    }
+}
+
+impl From<AppendError> for ReceiveError {
+    fn from(error: AppendError) -> Self {
+        Self::Append(error)
+    }
+}
+
+impl From<Poisoned> for ReceiveError {
+    fn from(poisoned: Poisoned) -> Self {
+        Self::Append(poisoned.into())
+    }
+}
+
+impl From<DataError> for ReceiveError {
+    fn from(error: DataError) -> Self {
+        Self::Data(error)
+    }
+}
+
+/// Why there are no frames to be had from a place.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum FramesError {
+    /// The place has been let go of.
+    Released {
+        /// Where the log begins now.
+        begins: Lsn,
+    },
+    /// No frame begins there.
+    NoFrame {
+        /// The place.
+        at: Lsn,
+    },
+}
+
+impl fmt::Display for FramesError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Released { begins } => write!(f, "the log begins at LSN {begins}"),
+            Self::NoFrame { at } => write!(f, "no frame of the log begins at LSN {at}"),
+        }
+    }
+}
+
+impl std::error::Error for FramesError {}
+
 /// Why changes were not made. Nothing of them happened.
 #[derive(Debug)]
 pub enum CommitError {

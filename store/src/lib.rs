@@ -29,7 +29,9 @@ pub mod store;
 
 pub use data::{Cold, DataStats, Loaded, Missing};
 pub use disk::RealDisk;
-pub use error::{AppendError, CommitError, DataError, OpenError, Poisoned};
+pub use error::{
+    AppendError, CommitError, DataError, FramesError, LeadError, OpenError, Poisoned, ReceiveError,
+};
 pub use history::{Epoch, History, HistoryId};
 pub use id::{StreamId, StreamNo};
 pub use log::{Growth, Held, Log, LogOptions, LogStats, Opening, Progress, SyncPolicy};
@@ -40,6 +42,6 @@ pub use state::{
     PendingEntry, Place, Stream, Trim, TrimBy, TrimPoint,
 };
 pub use store::{
-    Access, Budgets, CheckpointStats, EventKind, KeyEvent, Round, Store, StoreOptions, StreamMut,
-    UpkeepError, UpkeepStats,
+    Access, Budgets, CheckpointStats, EventKind, KeyEvent, Received, Round, Store, StoreOptions,
+    StreamMut, UpkeepError, UpkeepStats,
 };

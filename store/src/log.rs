@@ -18,7 +18,7 @@
 //! account of space, `writer` puts frames into segments, `marks` keeps the progress and who
 //! waits for it, `recovery` finds the end after a crash, `spare` makes files ahead, `release` lets
 //! go of what is done with and uses its files again, whose marks are `fences`, `syncer` owns the
-//! threads.
+//! threads. `role` changes who leads and takes frames from there, `shipping` gives them out.
 //!
 //! # Invariants
 //!
@@ -32,14 +32,16 @@
 
 mod appender;
 mod fences;
-mod frame;
+pub(crate) mod frame;
 mod hold;
 mod marks;
 mod options;
 mod progress;
 mod recovery;
 mod release;
+mod role;
 mod segment;
+mod shipping;
 mod spare;
 mod syncer;
 mod tail;
@@ -203,8 +205,7 @@ impl Log {
                 let fill = if new { self.fill() } else { Fill::Allocate };
                 tail.add_spare(self.maker.make(file_len, fill)?);
             }
-            self.history.lock().push(tail.lead(id));
-            self.marks.set_appended(tail.end());
+            self.begin(&mut tail, id);
         }
         match self.sync() {
             Ok(_) => Ok(()),
@@ -336,7 +337,8 @@ impl Log {
         self.marks.durable()
     }
 
-    /// The mark that replies wait for: `durable` under [`SyncPolicy::Always`], else `written`.
+    /// The mark that replies wait for: `durable` under [`SyncPolicy::Always`], else `written`; and
+    /// at most what replicas have, [if that counts](Self::set_replicated).
     #[must_use]
     pub fn committed(&self) -> Lsn {
         self.marks.committed()
@@ -346,6 +348,13 @@ impl Log {
     #[must_use]
     pub fn policy(&self) -> SyncPolicy {
         self.marks.policy()
+    }
+
+    /// What enough replicas have durably, if replies are to wait for them: then
+    /// [`committed`](Self::committed) is at most this. It does not become less until it has not
+    /// counted in between.
+    pub fn set_replicated(&self, replicated: Option<Lsn>) {
+        self.marks.set_replicated(replicated);
     }
 
     /// Changes the policy. Whoever waits, waits for the new committed mark from now on.

@@ -27,11 +27,13 @@ mod capture;
 mod event;
 mod open;
 mod plan;
+mod receive;
 mod settle;
 mod upkeep;
 
 pub use access::{Access, StreamMut};
 pub use event::{EventKind, KeyEvent};
+pub use receive::Received;
 pub use upkeep::{Budgets, CheckpointStats, Round, UpkeepError, UpkeepStats};
 
 use std::path::PathBuf;
@@ -42,9 +44,10 @@ use parking_lot::RwLock;
 
 use crate::data::{Cold, Data, DataStats, Loaded, Missing, Patience, Reader};
 use crate::disk::{DirLock, Disk};
-use crate::error::{DataError, Poisoned};
-use crate::history::History;
+use crate::error::{DataError, LeadError, Poisoned};
+use crate::history::{History, HistoryId};
 use crate::log::{Log, LogOptions, Opening};
+use crate::lsn::Lsn;
 use crate::state::State;
 use upkeep::Upkeep;
 
@@ -103,6 +106,29 @@ impl Store {
     #[must_use]
     pub fn leads(&self) -> bool {
         self.log.leads()
+    }
+
+    /// Leads from now on: begins an epoch with this id, which must be new, and takes changes. Says
+    /// where the epoch begins; it is durable by then.
+    ///
+    /// # Errors
+    ///
+    /// When it leads already, or there is no room: nothing has happened then. When the log is, or
+    /// has just been, poisoned.
+    pub fn lead(&self, id: HistoryId) -> Result<Lsn, LeadError> {
+        self.log.lead(id)
+    }
+
+    /// Follows from now on: refuses changes, and makes durable what was changed before. Says where
+    /// the log ends; so it does when it follows already.
+    ///
+    /// Waits for those who have begun to change something.
+    ///
+    /// # Errors
+    ///
+    /// When the log is, or has just been, poisoned. It refuses changes all the same.
+    pub fn follow(&self) -> Result<Lsn, Poisoned> {
+        self.log.follow()
     }
 
     /// Access for what happens inside streams that exist.

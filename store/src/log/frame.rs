@@ -187,6 +187,29 @@ pub(crate) fn whole(bytes: &[u8], at: Lsn) -> Option<Frame<'_>> {
     })
 }
 
+/// How many bytes of whole frames, by their headers, `bytes` begins with, which lie at `at`: as many
+/// as fit into `max` bytes, but one frame at least, if that is there.
+pub(crate) fn leading(bytes: &[u8], at: Lsn, max: usize) -> usize {
+    let mut end = 0;
+    while let Some((_, len)) = named(bytes, end, end + 1, at) {
+        let fits = end == 0 || end + len <= max;
+        if !fits || end + len > bytes.len() {
+            break;
+        }
+        end += len;
+    }
+    end
+}
+
+/// Where the frame at the beginning of `bytes` belongs by its header, and how many bytes it has;
+/// `None` while the header is not there. Nothing is verified.
+pub(crate) fn announced(bytes: &[u8]) -> Option<(Lsn, u64)> {
+    let (header, _) = bytes.split_first_chunk::<HEADER>()?;
+    let len = u32::from_le_bytes(header[4..8].try_into().expect("it is four bytes long"));
+    let lsn = u64::from_le_bytes(header[8..16].try_into().expect("it is eight bytes long"));
+    Some((Lsn::new(lsn), HEADER as u64 + u64::from(len)))
+}
+
 /// The first place in `[from, to)` of `bytes` where a frame may begin that belongs there, and the
 /// bytes that this frame has by its header; `bytes` lie at `at`. Frames name their place, so they
 /// are found beyond damage, where no length can be trusted.

@@ -9,14 +9,14 @@
 //! ```
 //!
 //! Each mark means *everything below it*. The *committed* mark, which replies wait for, is
-//! `durable` or `written`, as the policy says.
+//! `durable` or `written`, as the policy says; and no more than is *replicated*, if that counts.
 //!
 //! # Invariants
 //!
-//! * `durable <= written <= appended`, and each only grows.
+//! * `durable <= written <= appended`, and each only grows. So does `replicated`, while it counts.
 //! * Once the log is poisoned, `durable` and `written` do not move again.
-//! * A waiter is woken after the committed mark has reached its place, or when it never will:
-//!   marks move and waiters register under the same lock, so no wake-up is lost.
+//! * A waiter is woken after the mark that it waits for has reached its place, or when it never
+//!   will: marks move and waiters register under the same lock, so no wake-up is lost.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -33,6 +33,8 @@ pub(crate) struct Marks {
     appended: AtomicU64,
     written: AtomicU64,
     durable: AtomicU64,
+    /// What replicas have; [`Lsn::NEVER`] when it does not count.
+    replicated: AtomicU64,
     policy: AtomicU8,
     /// Whether `state.poison` is set, for those who cannot afford the lock.
     is_poisoned: AtomicBool,
@@ -42,9 +44,15 @@ pub(crate) struct Marks {
 #[derive(Default)]
 struct State {
     poison: Option<Arc<PoisonCause>>,
-    /// In order of their places.
-    waiters: VecDeque<Waiter>,
+    /// Those who wait for the committed mark.
+    for_committed: Waiters,
+    /// Those who wait for `written`.
+    for_written: Waiters,
 }
+
+/// In order of their places.
+#[derive(Default)]
+struct Waiters(VecDeque<Waiter>);
 
 struct Waiter {
     at: Lsn,
@@ -59,6 +67,7 @@ impl Marks {
             appended: mark(),
             written: mark(),
             durable: mark(),
+            replicated: AtomicU64::new(Lsn::NEVER.get()),
             policy: AtomicU8::new(policy as u8),
             is_poisoned: AtomicBool::new(false),
             state: Mutex::default(),
@@ -78,10 +87,24 @@ impl Marks {
     }
 
     pub(crate) fn committed(&self) -> Lsn {
-        match self.policy() {
+        let here = match self.policy() {
             SyncPolicy::Always => self.durable(),
             SyncPolicy::EverySec | SyncPolicy::No => self.written(),
-        }
+        };
+        here.min(Lsn::new(self.replicated.load(Ordering::Acquire)))
+    }
+
+    /// Sets what replicas have, if that counts. It does not become less while it counts.
+    pub(crate) fn set_replicated(&self, to: Option<Lsn>) {
+        let state = self.state.lock();
+        let now = Lsn::new(self.replicated.load(Ordering::Acquire));
+        let to = match to {
+            None => Lsn::NEVER,
+            Some(to) if now == Lsn::NEVER => to,
+            Some(to) => now.max(to),
+        };
+        self.replicated.store(to.get(), Ordering::Release);
+        self.wake(state);
     }
 
     pub(crate) fn policy(&self) -> SyncPolicy {
@@ -162,7 +185,21 @@ impl Marks {
             return Poll::Ready(Ok(()));
         }
         state.check()?;
-        state.register(lsn, cx.waker());
+        state.for_committed.register(lsn, cx.waker());
+        Poll::Pending
+    }
+
+    /// Ready when `written` has reached `lsn`, or with an error when it never will.
+    pub(crate) fn poll_written(&self, lsn: Lsn, cx: &Context<'_>) -> Poll<Result<(), Poisoned>> {
+        if lsn <= self.written() {
+            return Poll::Ready(Ok(()));
+        }
+        let mut state = self.state.lock();
+        if lsn <= self.written() {
+            return Poll::Ready(Ok(()));
+        }
+        state.check()?;
+        state.for_written.register(lsn, cx.waker());
         Poll::Pending
     }
 
@@ -172,29 +209,23 @@ impl Marks {
         if let Some(cause) = &state.poison {
             return Poll::Ready(cause.clone());
         }
-        state.register(Lsn::NEVER, cx.waker());
+        state.for_committed.register(Lsn::NEVER, cx.waker());
         Poll::Pending
     }
 
     /// Wakes those whose wait is over, after giving up the lock: a waker may run anything.
     fn wake(&self, mut state: MutexGuard<'_, State>) {
-        let ready = if state.poison.is_some() {
-            state.waiters.len()
+        let (committed, written) = if state.poison.is_some() {
+            (Lsn::NEVER, Lsn::NEVER)
         } else {
-            let committed = self.committed();
-            match state.waiters.front() {
-                Some(first) if first.at <= committed => state
-                    .waiters
-                    .partition_point(|waiter| waiter.at <= committed),
-                _ => 0,
-            }
+            (self.committed(), self.written())
         };
-        if ready > 0 {
-            let woken: Vec<Waiter> = state.waiters.drain(..ready).collect();
-            drop(state);
-            for waiter in woken {
-                waiter.waker.wake();
-            }
+        let mut woken = Vec::new();
+        state.for_committed.take_ready(committed, &mut woken);
+        state.for_written.take_ready(written, &mut woken);
+        drop(state);
+        for waiter in woken {
+            waiter.waker.wake();
         }
     }
 }
@@ -205,16 +236,26 @@ impl State {
             .as_ref()
             .map_or(Ok(()), |cause| Err(Poisoned(cause.clone())))
     }
+}
+
+impl Waiters {
+    /// Takes out those whose place the mark has reached.
+    fn take_ready(&mut self, mark: Lsn, into: &mut Vec<Waiter>) {
+        if self.0.front().is_some_and(|first| first.at <= mark) {
+            let ready = self.0.partition_point(|waiter| waiter.at <= mark);
+            into.extend(self.0.drain(..ready));
+        }
+    }
 
     fn register(&mut self, at: Lsn, waker: &Waker) {
         // Most wait for the newest place, and a task that is polled again does so soon.
-        let index = match self.waiters.back() {
-            Some(last) if last.at > at => self.waiters.partition_point(|waiter| waiter.at <= at),
-            _ => self.waiters.len(),
+        let index = match self.0.back() {
+            Some(last) if last.at > at => self.0.partition_point(|waiter| waiter.at <= at),
+            _ => self.0.len(),
         };
-        let before = index.checked_sub(1).map(|before| &self.waiters[before]);
+        let before = index.checked_sub(1).map(|before| &self.0[before]);
         if !before.is_some_and(|known| known.at == at && known.waker.will_wake(waker)) {
-            self.waiters.insert(
+            self.0.insert(
                 index,
                 Waiter {
                     at,
@@ -306,6 +347,48 @@ mod tests {
             "once, though it was polled twice"
         );
         assert!(marks.poll_committed(Lsn::new(5), &cx).is_ready());
+    }
+
+    #[test]
+    fn what_replicas_lack_is_not_committed_while_they_count() {
+        let marks = Marks::new(Lsn::ZERO, SyncPolicy::EverySec);
+        marks.set_appended(Lsn::new(9));
+        marks.set_written(Lsn::new(7)).unwrap();
+        let committed = |replicated: Option<u64>| {
+            marks.set_replicated(replicated.map(Lsn::new));
+            marks.committed().get()
+        };
+        assert_eq!(committed(Some(3)), 3);
+        let bell: Arc<Bell> = Arc::default();
+        let waker = Waker::from(bell.clone());
+        let cx = Context::from_waker(&waker);
+        assert!(marks.poll_committed(Lsn::new(5), &cx).is_pending());
+        assert!(marks.poll_written(Lsn::new(7), &cx).is_ready());
+        assert_eq!(committed(Some(2)), 3, "it does not become less");
+        assert_eq!((committed(Some(5)), bell.0.load(Ordering::SeqCst)), (5, 1));
+        assert_eq!(committed(Some(8)), 7);
+        assert_eq!(committed(None), 7);
+        assert_eq!(committed(Some(4)), 4, "they count again");
+        assert!(marks.poll_committed(Lsn::new(6), &cx).is_pending());
+        assert_eq!((committed(None), bell.0.load(Ordering::SeqCst)), (7, 2));
+    }
+
+    #[test]
+    fn who_waits_for_writing_does_not_wait_for_the_disk() {
+        let marks = Marks::new(Lsn::ZERO, SyncPolicy::Always);
+        marks.set_appended(Lsn::new(9));
+        let bell: Arc<Bell> = Arc::default();
+        let waker = Waker::from(bell.clone());
+        let cx = Context::from_waker(&waker);
+        assert!(marks.poll_written(Lsn::new(5), &cx).is_pending());
+        assert!(marks.poll_written(Lsn::new(9), &cx).is_pending());
+        marks.set_written(Lsn::new(6)).unwrap();
+        assert_eq!(bell.0.load(Ordering::SeqCst), 1);
+        assert!(marks.poll_written(Lsn::new(6), &cx).is_ready());
+        marks.set_poison(cause());
+        assert_eq!(bell.0.load(Ordering::SeqCst), 2);
+        let failed = marks.poll_written(Lsn::new(9), &cx);
+        assert!(matches!(failed, Poll::Ready(Err(_))));
     }
 
     #[test]

@@ -27,7 +27,7 @@ use std::collections::VecDeque;
 use std::ops::Range;
 
 use super::Growth;
-use super::frame::{self, FRAME_TARGET, Kind};
+use super::frame::{self, FRAME_TARGET, Facts, Frame, Kind};
 use super::spare::Spare;
 use crate::history::{Epoch, HistoryId};
 use crate::lsn::Lsn;
@@ -236,7 +236,7 @@ impl Tail {
         self.leads = true;
         self.epoch += 1;
         let start = self.end();
-        self.push_closed(Kind::Epoch, id.bytes());
+        self.push_closed(Kind::Epoch, 0, id.bytes());
         Epoch {
             number: self.epoch,
             start,
@@ -244,14 +244,32 @@ impl Tail {
         }
     }
 
+    /// Leads no more: what follows are frames of a log that is led elsewhere.
+    pub(crate) fn follow(&mut self) {
+        self.close();
+        self.leads = false;
+    }
+
+    /// Appends a frame of the log that is followed; there is a place for it.
+    pub(crate) fn push_frame(&mut self, frame: &Frame<'_>) {
+        let Facts {
+            kind,
+            epoch,
+            records,
+            ..
+        } = frame.facts;
+        self.epoch = epoch;
+        self.push_closed(kind, records, frame.body);
+    }
+
     /// Appends a frame that bears witness, for which there is a place.
     pub(crate) fn push_witness(&mut self) {
         self.close();
-        self.push_closed(Kind::Witness, &[]);
+        self.push_closed(Kind::Witness, 0, &[]);
     }
 
-    /// Appends a frame without records.
-    fn push_closed(&mut self, kind: Kind, body: &[u8]) {
+    /// Appends a frame that takes no batches any more; there is none open.
+    fn push_closed(&mut self, kind: Kind, records: u32, body: &[u8]) {
         let len = HEADER + body.len() as u64;
         let roll = self.place(len);
         let start = self.bytes.len();
@@ -262,7 +280,7 @@ impl Tail {
             range: start..self.bytes.len(),
             kind,
             epoch: self.epoch,
-            records: 0,
+            records,
             roll,
         });
     }

@@ -1,0 +1,254 @@
+//! Random lives of a pair: what one does, the other gets in pieces of any size; both are closed,
+//! opened and tidied up whenever it happens; and they change roles.
+
+use std::collections::BTreeMap;
+
+use headwater_store::{Budgets, CommitError, Lsn, Opening, Store};
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+use crate::node::{Node, id, lead, shared};
+use crate::operation::{Operation, operation};
+
+/// How many milliseconds pass between operations.
+const TICK: u64 = 10;
+
+fn budget() -> u32 {
+    let budget = std::env::var("HEADWATER_BUDGET");
+    budget.map_or(1, |budget| {
+        budget.parse().expect("HEADWATER_BUDGET is a number")
+    })
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Perform(Operation),
+    Reopen(usize),
+    /// A round of upkeep at one of the two that leaves so much of the log unsettled.
+    Round(usize, u64),
+    /// So many bytes go their way.
+    Ship(usize),
+    /// They change roles, with nothing lost.
+    Swap,
+    Write,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let node = || 0..2_usize;
+    prop_oneof![
+        30 => operation().prop_map(Step::Perform),
+        1 => node().prop_map(Step::Reopen),
+        2 => (node(), prop_oneof![Just(0), 0..10_000_u64])
+            .prop_map(|(node, settle)| Step::Round(node, settle)),
+        15 => prop_oneof![1..200_usize, 1..100_000_usize].prop_map(Step::Ship),
+        1 => Just(Step::Swap),
+        10 => Just(Step::Write),
+    ]
+}
+
+/// Two stores, of which one leads.
+struct Pair {
+    nodes: [Node; 2],
+    leader: usize,
+    ids: u32,
+    /// What was known at the end of each frame.
+    dumps: BTreeMap<Lsn, String>,
+}
+
+impl Pair {
+    fn new() -> Self {
+        let nodes = [lead(1), Opening::Follow].map(Node::new);
+        let mut pair = Self {
+            nodes,
+            leader: 0,
+            ids: 1,
+            dumps: BTreeMap::new(),
+        };
+        pair.note();
+        pair
+    }
+
+    fn leader(&self) -> &Node {
+        &self.nodes[self.leader]
+    }
+
+    fn follower(&mut self) -> &mut Node {
+        &mut self.nodes[1 - self.leader]
+    }
+
+    fn draw(&mut self) -> u32 {
+        self.ids += 1;
+        self.ids
+    }
+
+    /// The leader writes; what it knows is noted.
+    fn note(&mut self) {
+        let leader = self.leader();
+        leader.store().log().try_write().expect("the disk works");
+        let (end, dump) = (leader.end(), leader.dump());
+        self.dumps.insert(end, dump);
+    }
+
+    /// At most `bytes` bytes reach the follower.
+    fn ship(&mut self, bytes: usize) {
+        let follower = &self.nodes[1 - self.leader];
+        let from = follower.end().plus(follower.arrived.len() as u64);
+        // Nothing tells whether this is a boundary, so what has arrived is sent again.
+        let arrived = follower.arrived.len();
+        let mut frames = self.leader().frames(follower.end()).expect("it is there");
+        frames.truncate(arrived + bytes);
+        assert!(from <= self.leader().end());
+        let follower = self.follower();
+        follower.arrived = frames;
+        let received = follower.take();
+        assert_eq!(received.end, follower.end());
+        let whole = follower.arrived.len() as u64;
+        assert!(received.wanted > whole, "{received:?}, and {whole} left");
+        let (end, dump) = (follower.end(), follower.dump());
+        if received.consumed > 0 {
+            assert_eq!(Some(&dump), self.dumps.get(&end), "at {end}");
+        }
+    }
+
+    fn step(&mut self, step: &Step, now: u64) {
+        match step {
+            Step::Perform(operation) => {
+                let done = operation.perform(self.leader().store(), now);
+                done.unwrap_or_else(|refused| panic!("{refused}"));
+                let refused = operation.perform(self.follower().store(), now);
+                assert_follows(refused.map(drop));
+            }
+            Step::Reopen(node) => {
+                let role = if *node == self.leader {
+                    lead(self.draw())
+                } else {
+                    Opening::Follow
+                };
+                // What bears witness when it is closed is noted, too.
+                self.note();
+                let known = self.nodes[*node].dump();
+                self.nodes[*node].reopen(role);
+                assert_eq!(self.nodes[*node].dump(), known);
+                if *node == self.leader {
+                    for frame in self.leader().ends() {
+                        self.dumps.entry(frame).or_insert_with(|| known.clone());
+                    }
+                }
+            }
+            Step::Round(node, settle_after) => {
+                let node = &self.nodes[*node];
+                let known = node.dump();
+                node.store().set_budgets(Budgets {
+                    settle_after: *settle_after,
+                    checkpoint_after: 0,
+                });
+                node.store().log().sync().expect("the disk works");
+                node.store().round().expect("the disk works");
+                assert_eq!(node.dump(), known);
+                if self.leader().end() > *self.dumps.keys().next_back().expect("there is one") {
+                    self.note();
+                }
+            }
+            Step::Ship(bytes) => self.ship(*bytes),
+            Step::Swap => {
+                self.note();
+                let end = self.leader().store().follow().expect("the disk works");
+                self.ship(usize::MAX >> 1);
+                assert_eq!(self.follower().end(), end);
+                let id = id(self.draw());
+                let begun = self.follower().store().lead(id).expect("there is room");
+                assert_eq!(begun, end);
+                self.leader = 1 - self.leader;
+                self.note();
+            }
+            Step::Write => self.note(),
+        }
+    }
+
+    /// The follower gets everything, and then both are the same, also when they are opened again.
+    fn finish(mut self) {
+        self.note();
+        self.ship(usize::MAX >> 1);
+        assert_eq!(self.nodes[0].end(), self.nodes[1].end());
+        let known = self.leader().dump();
+        let history = self.leader().store().history();
+        for node in &mut self.nodes {
+            assert_eq!(node.store().history(), history);
+            node.store().log().sync().expect("the disk works");
+        }
+        let begins = self.nodes.iter().map(|node| node.store().log().beginning());
+        let from = self.common_boundary(begins.max().expect("there are two"));
+        let [one, other] = { &self.nodes }.each_ref().map(|node| node.frames(from));
+        let [one, other] = [one, other].map(|frames| shared(&frames.expect("it is there")));
+        assert_eq!(one, other);
+        for node in &mut self.nodes {
+            node.reopen(Opening::Follow);
+            assert_eq!(node.dump(), known);
+            assert_eq!(node.store().history(), history);
+        }
+    }
+
+    /// The first place at or behind `from` where both have a frame.
+    fn common_boundary(&self, from: Lsn) -> Lsn {
+        let ends = self.nodes[0].ends().into_iter();
+        let mut boundaries = ends.filter(|at| *at >= from);
+        boundaries.next().unwrap_or_else(|| self.nodes[0].end())
+    }
+}
+
+impl Node {
+    /// Where the frames that it still has end.
+    fn ends(&self) -> Vec<Lsn> {
+        let mut at = self.store().log().beginning();
+        let mut ends = Vec::new();
+        for frame in shared(&self.frames(at).expect("it is there")) {
+            at = at.plus(frame.len() as u64);
+            ends.push(at);
+        }
+        ends
+    }
+}
+
+fn assert_follows(refused: Result<(), CommitError>) {
+    if let Err(refused) = refused {
+        assert_eq!(refused.to_string(), "the log is led elsewhere");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 300 * budget(),
+        // A life that fails is printed, and becomes a test with a name.
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn a_store_that_follows_knows_what_the_other_knew(steps in vec(step(), 1..200)) {
+        let mut pair = Pair::new();
+        for (index, step) in steps.iter().enumerate() {
+            pair.step(step, index as u64 * TICK);
+        }
+        pair.finish();
+    }
+}
+
+/// A store that cannot be asked to lead twice.
+#[test]
+fn who_leads_does_not_begin_to_lead() {
+    let node = Node::new(lead(1));
+    let store: &Store = node.store();
+    let end = node.end();
+    assert!(store.leads());
+    let refused = store.lead(id(2)).expect_err("it leads");
+    assert_eq!(refused.to_string(), "the log is led here already");
+    assert_eq!((node.end(), store.history().epochs().len()), (end, 1));
+    assert_eq!(store.follow().expect("the disk works"), end);
+    assert_eq!(store.follow().expect("the disk works"), end);
+    assert!(!store.leads());
+    assert_eq!(store.lead(id(2)).expect("there is room"), end);
+    let history = store.history();
+    let numbers = history.epochs().iter().map(|epoch| epoch.number);
+    assert_eq!(numbers.collect::<Vec<_>>(), [1, 2]);
+    assert_eq!(store.log().durable(), node.end());
+}
