@@ -187,8 +187,8 @@ pub(crate) fn whole(bytes: &[u8], at: Lsn) -> Option<Frame<'_>> {
     })
 }
 
-/// How many bytes of whole frames, by their headers, `bytes` begins with, which lie at `at`: as many
-/// as fit into `max` bytes, but one frame at least, if that is there.
+/// How many bytes of whole frames, by their headers, `bytes` begins with, which lie at `at`: as
+/// many as fit into `max` bytes, but one frame at least, if that is there.
 pub(crate) fn leading(bytes: &[u8], at: Lsn, max: usize) -> usize {
     let mut end = 0;
     while let Some((_, len)) = named(bytes, end, end + 1, at) {
