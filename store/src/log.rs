@@ -583,10 +583,11 @@ impl Log {
         }
         let begun = Instant::now();
         for segment in &segments {
-            segment
-                .file
-                .sync_data()
-                .map_err(|fault| self.poison(segment.fault(&self.dir, fault)))?;
+            let mut synced = segment.file.sync_data();
+            if synced.is_err() && sabotage::has(Bug::SyncTriedAgain) {
+                synced = segment.file.sync_data();
+            }
+            synced.map_err(|fault| self.poison(segment.fault(&self.dir, fault)))?;
         }
         if names && !sabotage::has(Bug::SkipDirFsync) {
             self.disk

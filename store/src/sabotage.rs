@@ -5,15 +5,26 @@
 //! process is to have; `tests/sabotage` has one after the other, and for each the test that must
 //! catch it. Without the feature, every question below is answered `false` at compile time.
 //!
-//! | name                      | what goes wrong                                                 |
-//! |---------------------------|-----------------------------------------------------------------|
-//! | ack-before-fsync          | the durable mark moves before the sync                          |
-//! | skip-dir-fsync            | the names of new segments are not made durable                  |
-//! | no-lsn-check              | a frame is taken for whole wherever it lies                     |
-//! | truncate-on-corruption    | what is proved to be lost is cut off like a torn tail           |
-//! | pending-not-logged        | deliveries to groups are applied and not logged                 |
-//! | ids-reused                | a start forgets that a stream's last ID was moved               |
-//! | checkpoint-before-durable | a checkpoint is valid before the log is durable up to its end   |
+//! | name                      | what goes wrong                                               |
+//! |---------------------------|---------------------------------------------------------------|
+//! | ack-before-fsync          | the durable mark moves before the sync                        |
+//! | skip-dir-fsync            | the names of new segments are not made durable                |
+//! | no-lsn-check              | a frame is taken for whole wherever it lies                   |
+//! | truncate-on-corruption    | what is proved to be lost is cut off like a torn tail         |
+//! | pending-not-logged        | deliveries to groups are applied and not logged               |
+//! | ids-reused                | a start forgets that a stream's last ID was moved             |
+//! | checkpoint-before-durable | a checkpoint is valid before the log is durable up to its end |
+//! | log-freed-early           | the log is freed before the checkpoint is there that frees it |
+//! | data-freed-early          | so are data files                                             |
+//! | deletions-forgotten       | a checkpoint leaves out what was deleted inside of extents    |
+//! | deaths-forgotten          | what dies while it is being settled comes back                |
+//! | skip-data-fsync           | data files are named before they are durable                  |
+//! | skip-checkpoint-fsync     | so are checkpoints                                            |
+//! | skip-checkpoint-name      | the name of a checkpoint is not made durable                  |
+//! | kernel-trusted            | a start believes that the names that it finds are durable     |
+//! | no-block-checksum         | blocks of data files are not verified                         |
+//! | seen-again                | a start applies what a checkpoint has seen already            |
+//! | sync-tried-again          | a sync that failed is tried again                             |
 
 #[cfg(all(feature = "sabotage", not(debug_assertions)))]
 compile_error!("seeded bugs are for tests, never for a release");
@@ -30,6 +41,17 @@ pub(crate) enum Bug {
     PendingNotLogged,
     IdsReused,
     CheckpointBeforeDurable,
+    LogFreedEarly,
+    DataFreedEarly,
+    DeletionsForgotten,
+    DeathsForgotten,
+    SkipDataFsync,
+    SkipCheckpointFsync,
+    SkipCheckpointName,
+    KernelTrusted,
+    NoBlockChecksum,
+    SeenAgain,
+    SyncTriedAgain,
 }
 
 /// Whether this process is to have the bug.
@@ -57,6 +79,17 @@ pub(crate) fn has(bug: Bug) -> bool {
             "pending-not-logged" => Bug::PendingNotLogged,
             "ids-reused" => Bug::IdsReused,
             "checkpoint-before-durable" => Bug::CheckpointBeforeDurable,
+            "log-freed-early" => Bug::LogFreedEarly,
+            "data-freed-early" => Bug::DataFreedEarly,
+            "deletions-forgotten" => Bug::DeletionsForgotten,
+            "deaths-forgotten" => Bug::DeathsForgotten,
+            "skip-data-fsync" => Bug::SkipDataFsync,
+            "skip-checkpoint-fsync" => Bug::SkipCheckpointFsync,
+            "skip-checkpoint-name" => Bug::SkipCheckpointName,
+            "kernel-trusted" => Bug::KernelTrusted,
+            "no-block-checksum" => Bug::NoBlockChecksum,
+            "seen-again" => Bug::SeenAgain,
+            "sync-tried-again" => Bug::SyncTriedAgain,
             _ => panic!("HEADWATER_SABOTAGE={name} is no seeded bug"),
         })
     };

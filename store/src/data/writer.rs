@@ -23,6 +23,7 @@ use crate::disk::File;
 use crate::error::DiskError;
 use crate::id::{StreamId, StreamNo};
 use crate::record::Fields;
+use crate::sabotage::{self, Bug};
 
 /// Bytes that are written, and synced, at once.
 const STEP: usize = 1 << 20;
@@ -209,7 +210,9 @@ impl FileWriter {
         let len = self.end();
         self.write()?;
         self.file.set_len(len)?;
-        self.file.sync_data()?;
+        if !sabotage::has(Bug::SkipDataFsync) {
+            self.file.sync_data()?;
+        }
         let (disk, dir) = (&self.data.disk, &self.data.dir);
         let path = file::path(dir, self.number);
         disk.rename(&file::unfinished_path(dir, self.number), &path)?;

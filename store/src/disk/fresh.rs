@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 use super::{Disk, File};
 use crate::error::DiskError;
+use crate::sabotage::{self, Bug};
 
 /// Bytes that are allocated, and synced, at a time.
 const STEP: u64 = 1 << 20;
@@ -111,7 +112,9 @@ impl FreshFile {
     /// Whatever the file system refuses. The file is of no use then.
     pub(crate) fn sync(&mut self) -> Result<(), DiskError> {
         self.file.set_len(self.len)?;
-        self.file.sync_data()?;
+        if !sabotage::has(Bug::SkipCheckpointFsync) {
+            self.file.sync_data()?;
+        }
         self.synced = self.len;
         Ok(())
     }
@@ -130,6 +133,9 @@ impl FreshFile {
         assert_eq!(self.synced, self.len, "a file is named when it is durable");
         self.disk.rename(&self.temporary, &self.path)?;
         self.finished = true;
+        if sabotage::has(Bug::SkipCheckpointName) {
+            return Ok(());
+        }
         self.disk
             .sync_dir(self.path.parent().expect("a file is in a directory"))
     }

@@ -78,6 +78,9 @@ impl Store {
         if !sabotage::has(Bug::CheckpointBeforeDurable) {
             self.log.wait_durable(ending.until)?;
         }
+        if sabotage::has(Bug::LogFreedEarly) {
+            self.log.release(ending.keep)?;
+        }
         Ok(Captured {
             written: writer.finish(&ending)?,
             from: beginning.from,

@@ -31,6 +31,7 @@ use super::plan::{Figures, FileFigures, Plan, Space, behind, plan};
 use crate::checkpoint::{self, Beginning, Written};
 use crate::error::{DataError, DiskError, OpenError, Poisoned};
 use crate::lsn::Lsn;
+use crate::sabotage::{self, Bug};
 
 /// How often it looks whether a round is due.
 const TICK: Duration = Duration::from_millis(100);
@@ -482,11 +483,14 @@ impl Store {
             Err(error) if !error.is_shortage() => return Err(error),
             moved => moved,
         };
-        let captured = match self.capture(number) {
-            Err(error) if error.is_shortage() && self.log.give_up_spare() => {
-                self.capture(number)?
+        if sabotage::has(Bug::DataFreedEarly) {
+            self.data.remove_unused(|_| false)?;
+        }
+        let captured = loop {
+            match self.capture(number) {
+                Err(error) if error.is_shortage() && self.log.give_up_spare() => {}
+                captured => break captured?,
             }
-            captured => captured?,
         };
         round.checkpoint_bytes = captured.written.len;
         {

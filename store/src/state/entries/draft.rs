@@ -26,6 +26,7 @@ use super::{Entries, Entry};
 use crate::data::{Extent, Missing, NodeHead, Reader};
 use crate::id::StreamId;
 use crate::lsn::Lsn;
+use crate::sabotage::{self, Bug};
 
 /// About how many bytes an extent is to have at most.
 const EXTENT_BYTES: u64 = 8 << 20;
@@ -413,7 +414,7 @@ impl Install {
                 self.moved += 1;
                 let first = self.ends.map_or(entry.id, |(first, _)| first);
                 self.ends = Some((first, entry.id));
-            } else {
+            } else if !sabotage::has(Bug::DeathsForgotten) {
                 self.died.insert(self.seen);
             }
             self.seen += 1;

@@ -28,6 +28,7 @@ use crate::codec::{flag, id, integer, name, put_flag, put_id, put_integer, put_n
 use crate::data::{DataFile, Extent, ExtentRow};
 use crate::error::Malformed;
 use crate::id::StreamId;
+use crate::sabotage::{self, Bug};
 
 /// The data files that images may name, by number.
 pub(crate) type Files<'a> = &'a dyn Fn(u64) -> Option<Arc<DataFile>>;
@@ -122,7 +123,8 @@ impl Part {
         put_integer(out, self.nodes.into());
         put_integer(out, self.skip.into());
         let mut deleted = Vec::new();
-        if let Some(ordinals) = &self.deleted {
+        let forgotten = sabotage::has(Bug::DeletionsForgotten);
+        if let Some(ordinals) = self.deleted.as_ref().filter(|_| !forgotten) {
             ordinals
                 .serialize_into(&mut deleted)
                 .expect("memory can be written to");
