@@ -29,9 +29,9 @@ const PRODUCERS: usize = 50;
 const OPEN: u32 = 16 * 50;
 
 /// Budgets of Headwater that are never used up.
-const CALM: &str = "--segment-size 1gb";
+const CALM: &str = "--settle-after 1000gb --checkpoint-after 1000gb";
 /// Budgets of Headwater that are used up all the time.
-const BUSY: &str = "--segment-size 1mb";
+const BUSY: &str = "--settle-after 4mb --checkpoint-after 4mb";
 /// The same of Redis and Valkey.
 const CALM_PEER: &str = "--auto-aof-rewrite-percentage 0";
 const BUSY_PEER: &str = "--auto-aof-rewrite-percentage 10 --auto-aof-rewrite-min-size 1mb";
