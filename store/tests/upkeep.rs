@@ -163,6 +163,23 @@ fn without_any_space_a_round_frees_with_that_of_a_spare() {
 }
 
 #[test]
+fn nobody_is_slowed_down_for_what_is_settled_in_a_segment_that_stays() {
+    let disk = SimDisk::new();
+    let mut options = options();
+    options.log.segment_bytes = 4 << 20;
+    options.budgets = Budgets {
+        settle_after: 16 << 10,
+        checkpoint_after: 16 << 10,
+    };
+    let store = Store::open(Arc::new(disk), Path::new("/store"), options).unwrap();
+    add(&store, &[b"a"], 1000, 1000);
+    assert!(store.behind() > 0);
+    store.round().unwrap();
+    assert!(store.log().appended().since(store.log().beginning()) > 1_000_000);
+    assert_eq!(store.behind(), 0);
+}
+
+#[test]
 fn rounds_go_on_while_streams_come_change_and_go() {
     let disk = SimDisk::new();
     let store = open(&disk);

@@ -79,8 +79,7 @@ impl Store {
         let newest = found.as_ref().map(|(written, ..)| written.number);
         checkpoint::remove_others(&*disk, &checkpoints, newest)?;
         data.remove_orphans(|_| false)?;
-        let found = found.map(|(written, beginning, _)| (written, beginning));
-        if let Some((_, beginning)) = &found {
+        if let Some((_, beginning, _)) = &found {
             data.skip_numbers(beginning.next_file);
         }
         Ok(Arc::new(Self {

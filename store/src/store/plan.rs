@@ -46,8 +46,9 @@ pub(crate) struct FileFigures {
 /// What the decision is made from.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Figures {
-    /// Where the log begins and ends.
-    pub(crate) log_start: Lsn,
+    /// The place from which on entries may need the log, and where it ends. It begins sooner: it is
+    /// let go of in whole segments.
+    pub(crate) unsettled_from: Lsn,
     pub(crate) log_end: Lsn,
     /// Where a start would begin to replay.
     pub(crate) replay_from: Lsn,
@@ -93,7 +94,7 @@ pub(crate) fn plan(figures: &Figures, budgets: &Budgets) -> Option<Plan> {
         Space::Low | Space::Full(_) => 1,
     };
     let pressed = matches!(figures.space, Space::Full(_)) && figures.stirred;
-    let unsettled = figures.log_end.since(figures.log_start);
+    let unsettled = figures.log_end.since(figures.unsettled_from);
     let overdue = unsettled
         >= budgets
             .settle_after
@@ -120,12 +121,12 @@ pub(crate) fn behind(unsettled: u64, budgets: &Budgets, checkpoint_bytes: u64) -
 }
 
 fn settle_below(figures: &Figures, budgets: &Budgets) -> Option<Lsn> {
-    let unsettled = figures.log_end.since(figures.log_start);
+    let unsettled = figures.log_end.since(figures.unsettled_from);
     let excess = match figures.space {
         Space::Full(free) => unsettled.min(free / 2),
         Space::Plenty | Space::Low => unsettled.saturating_sub(budgets.settle_after),
     };
-    (excess > 0).then(|| figures.log_start.plus(excess))
+    (excess > 0).then(|| figures.unsettled_from.plus(excess))
 }
 
 fn compact(figures: &Figures, budgets: &Budgets) -> Vec<u64> {
@@ -173,7 +174,7 @@ mod tests {
 
     fn quiet() -> Figures {
         Figures {
-            log_start: Lsn::new(1000 * MIB),
+            unsettled_from: Lsn::new(1000 * MIB),
             log_end: Lsn::new(1100 * MIB),
             replay_from: Lsn::new(1060 * MIB),
             checkpoint_bytes: MIB,

@@ -28,7 +28,7 @@ use parking_lot::Mutex;
 
 use super::Store;
 use super::plan::{Figures, FileFigures, Plan, Space, behind, plan};
-use crate::checkpoint::{self, Beginning, Written};
+use crate::checkpoint::{self, Beginning, Ending, Written};
 use crate::error::{DataError, DiskError, OpenError, Poisoned};
 use crate::lsn::Lsn;
 use crate::sabotage::{self, Bug};
@@ -204,6 +204,8 @@ struct State {
     freed: bool,
     /// The number of the last checkpoint that was begun.
     last_number: u64,
+    /// No entry needs the log below this.
+    keep: Lsn,
     checkpoint: Option<CheckpointStats>,
     /// About how many bytes of each data file were live when the last checkpoint was taken. What
     /// is deleted inside of an extent is known to its stream only.
@@ -229,13 +231,14 @@ impl State {
 
 impl Upkeep {
     /// Upkeep of a store that was opened from a checkpoint.
-    pub(super) fn new(budgets: Budgets, found: Option<(Written, Beginning)>) -> Self {
+    pub(super) fn new(budgets: Budgets, found: Option<(Written, Beginning, Ending)>) -> Self {
         let mut state = State {
             budgets,
             ..State::default()
         };
-        if let Some((written, beginning)) = found {
+        if let Some((written, beginning, ending)) = found {
             state.last_number = written.number;
+            state.keep = ending.keep;
             state.checkpoint = Some(CheckpointStats {
                 number: written.number,
                 bytes: written.len,
@@ -332,8 +335,8 @@ impl Store {
     /// as much of the log is unsettled as should be at most. They should rest the longer then.
     #[must_use]
     pub fn behind(&self) -> u64 {
-        let unsettled = self.log.appended().since(self.log.beginning());
         let state = self.upkeep.state.lock();
+        let unsettled = self.log.appended().since(self.unsettled_from(&state));
         let checkpoint_bytes = state.checkpoint.map_or(0, |checkpoint| checkpoint.bytes);
         behind(unsettled, &state.budgets, checkpoint_bytes)
     }
@@ -412,10 +415,15 @@ impl Store {
         self.upkeep.state.lock().budgets
     }
 
+    /// No entry needs the log below this.
+    fn unsettled_from(&self, state: &State) -> Lsn {
+        state.keep.max(self.log.beginning())
+    }
+
     fn figures(&self) -> Figures {
         let state = self.upkeep.state.lock();
         let files = self.data.files();
-        let (log_start, log_end) = (self.log.beginning(), self.log.appended());
+        let (unsettled_from, log_end) = (self.unsettled_from(&state), self.log.appended());
         let space = if self.log.is_full() {
             // What is not known is not counted on.
             Space::Full(self.disk.free_bytes(&self.dir).unwrap_or(0))
@@ -425,11 +433,11 @@ impl Store {
             Space::Plenty
         };
         Figures {
-            log_start,
+            unsettled_from,
             log_end,
             replay_from: state
                 .checkpoint
-                .map_or(log_start, |checkpoint| checkpoint.from),
+                .map_or(self.log.beginning(), |checkpoint| checkpoint.from),
             checkpoint_bytes: state.checkpoint.map_or(0, |checkpoint| checkpoint.bytes),
             files: files
                 .iter()
@@ -495,6 +503,7 @@ impl Store {
         round.checkpoint_bytes = captured.written.len;
         {
             let mut state = self.upkeep.state.lock();
+            state.keep = captured.keep;
             state.checkpoint = Some(CheckpointStats {
                 number,
                 bytes: captured.written.len,
