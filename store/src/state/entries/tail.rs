@@ -232,6 +232,10 @@ impl Tail {
             let capacity = self.nodes.back().map_or(0, |node| node.slots.bytes());
             let mut slots = Slots::new(entry.id, capacity.min(SLOTS_BYTES));
             slots.push(entry);
+            if self.nodes.capacity() == 0 {
+                // Most streams are small.
+                self.nodes.reserve_exact(1);
+            }
             self.nodes.push_back(Node {
                 last: entry.id,
                 bytes: place.node_bytes.into(),

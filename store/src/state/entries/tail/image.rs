@@ -41,7 +41,11 @@ impl Tail {
         let mut tail = Self::default();
         let mut place = 0;
         let mut before = StreamId::MIN;
-        for _ in 0..integer(input)? {
+        let count = integer(input)?;
+        if count == 1 {
+            tail.nodes.reserve_exact(1);
+        }
+        for _ in 0..count {
             let node = Node::decode(&mut place, input)?;
             let ordered = tail.nodes.is_empty() || node.first() > before;
             if !ordered || node.entries().next().is_some_and(|first| first.id <= after) {
