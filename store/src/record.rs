@@ -16,8 +16,8 @@
 //!   7 GroupDestroyed   stream group
 //!   8 ConsumerCreated  stream group consumer at
 //!   9 ConsumerDeleted  stream group consumer
-//!  10 Delivered        stream group consumer last count at pending
-//!  11 Redelivered      stream group consumer after count at
+//!  10 Delivered        stream group consumer at pending ids
+//!  11 Redelivered      stream group consumer at ids
 //!  12 Claimed          stream group consumer delivered_at at claims
 //!  13 Acked            stream group ids
 //!
@@ -186,14 +186,13 @@ pub enum Change<'a> {
         group: &'a [u8],
         /// Who got them.
         consumer: &'a [u8],
-        /// The last of them; the first is the one after the group's last delivered ID.
-        last: StreamId,
-        /// How many.
-        count: u64,
         /// When, in Unix milliseconds.
         at: u64,
         /// They wait for an acknowledgement (not so with NOACK).
         pending: bool,
+        /// All that come after the group's last delivered ID, up to the last of them, in order: so
+        /// that nobody has to read entries to know which they were.
+        ids: Ids<'a>,
     },
     /// A consumer read its own pending entries once more.
     Redelivered {
@@ -201,12 +200,10 @@ pub enum Change<'a> {
         group: &'a [u8],
         /// The consumer.
         consumer: &'a [u8],
-        /// Those after this ID.
-        after: StreamId,
-        /// How many, counting those whose entry is gone.
-        count: u64,
         /// When, in Unix milliseconds.
         at: u64,
+        /// Those of them whose entry is there.
+        ids: Ids<'a>,
     },
     /// Entries changed hands; those that were not pending are now.
     Claimed {
@@ -366,13 +363,19 @@ impl<'a> Record<'a> {
                 Change::ConsumerCreated {
                     group, consumer, ..
                 }
-                | Change::ConsumerDeleted { group, consumer }
-                | Change::Delivered {
-                    group, consumer, ..
+                | Change::ConsumerDeleted { group, consumer } => group.len() + consumer.len(),
+                Change::Delivered {
+                    group,
+                    consumer,
+                    ids,
+                    ..
                 }
                 | Change::Redelivered {
-                    group, consumer, ..
-                } => group.len() + consumer.len(),
+                    group,
+                    consumer,
+                    ids,
+                    ..
+                } => group.len() + consumer.len() + ids.len() * 2 * INTEGER,
                 Change::Claimed {
                     group,
                     consumer,
@@ -496,32 +499,28 @@ impl<'a> Change<'a> {
             Self::Delivered {
                 group,
                 consumer,
-                last,
-                count,
                 at,
                 pending,
+                ids,
             } => {
                 begin(out, tag::DELIVERED);
                 put_name(out, group);
                 put_name(out, consumer);
-                put_id(out, last);
-                put_integer(out, count);
                 put_integer(out, at);
                 put_flag(out, pending);
+                ids.encode(out);
             }
             Self::Redelivered {
                 group,
                 consumer,
-                after,
-                count,
                 at,
+                ids,
             } => {
                 begin(out, tag::REDELIVERED);
                 put_name(out, group);
                 put_name(out, consumer);
-                put_id(out, after);
-                put_integer(out, count);
                 put_integer(out, at);
+                ids.encode(out);
             }
             Self::Claimed {
                 group,
@@ -597,17 +596,15 @@ impl<'a> Change<'a> {
             tag::DELIVERED => Self::Delivered {
                 group: name(input)?,
                 consumer: name(input)?,
-                last: id(input)?,
-                count: integer(input)?,
                 at: integer(input)?,
                 pending: flag(input)?,
+                ids: Ids::decode(input)?,
             },
             tag::REDELIVERED => Self::Redelivered {
                 group: name(input)?,
                 consumer: name(input)?,
-                after: id(input)?,
-                count: integer(input)?,
                 at: integer(input)?,
+                ids: Ids::decode(input)?,
             },
             tag::CLAIMED => Self::Claimed {
                 group: name(input)?,

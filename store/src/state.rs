@@ -30,7 +30,6 @@ mod restore;
 mod stream;
 mod trim;
 
-pub(crate) use check::Objection;
 pub(crate) use entries::{Draft, PlaceIn};
 pub use entries::{Entry, NodePlace, Order, Place};
 pub use group::{Consumer, Group};

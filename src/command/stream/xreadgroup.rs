@@ -9,7 +9,7 @@
 
 use std::sync::Arc;
 
-use headwater_store::{Change, Entry, StreamId};
+use headwater_store::{Change, Entry, Ids, StreamId};
 
 use crate::command::stream::claim::note_seen;
 use crate::command::stream::read::{BLOCK, COUNT, ReadOptions, Reader, STREAMS};
@@ -213,14 +213,14 @@ impl<B: AsRef<[u8]>> Reads<B> {
             consumer,
             at,
         };
-        if let Some(last) = entries.last() {
+        if !entries.is_empty() {
+            let ids: Vec<StreamId> = entries.iter().map(|entry| entry.id).collect();
             let delivery = Change::Delivered {
                 group: name,
                 consumer,
-                last: last.id,
-                count: entries.len() as u64,
                 at,
                 pending: self.pending,
+                ids: Ids::from(&ids),
             };
             if created {
                 stream.commit(&[creation, delivery])?;
@@ -256,14 +256,14 @@ impl<B: AsRef<[u8]>> Reads<B> {
         let ids: Vec<StreamId> = own.take(limit(self.count)).map(|own| own.id).collect();
         let entries = stream.get_all(ids.iter().copied())?;
         let entries: Vec<(StreamId, Option<Entry>)> = ids.into_iter().zip(entries).collect();
-        if entries.iter().any(|(_, entry)| entry.is_some()) {
-            let count = entries.len() as u64;
+        let there = entries.iter().filter(|(_, entry)| entry.is_some());
+        let there: Vec<StreamId> = there.map(|&(id, _)| id).collect();
+        if !there.is_empty() {
             stream.commit(&[Change::Redelivered {
                 group: name,
                 consumer,
-                after,
-                count,
                 at,
+                ids: Ids::from(&there),
             }])?;
         }
         note_seen(&stream, name, consumer, at);

@@ -11,7 +11,7 @@ use crate::history::{Epoch, History};
 use crate::log::{EndSeen, Inspected, SegmentSeen, inspect, segment_of};
 use crate::lsn::Lsn;
 use crate::record::{Change, Record, records};
-use crate::state::{Objection, Restore};
+use crate::state::Restore;
 
 impl Check<'_> {
     /// Checks the log in `dir`, which has `names` in it, and of which the checkpoint says what is
@@ -193,14 +193,12 @@ impl Walk<'_, '_> {
         let Some(state) = self.restored.state.as_mut().filter(|_| end > self.from) else {
             return;
         };
-        let applied = state.check(at, end, reader, record).and_then(|()| {
-            let applied = state.apply(at, end, reader, record);
-            applied.map_err(|error| Objection::Missing(error.into()))
-        });
-        match applied {
-            Ok(()) => return,
-            Err(Objection::Missing(missing)) => self.check.unapplied(missing.waited()),
-            Err(Objection::Impossible(what)) => {
+        match state.check(at, end, record) {
+            Ok(()) => match state.apply(at, end, reader, record) {
+                Ok(()) => return,
+                Err(error) => self.check.unapplied(error),
+            },
+            Err(what) => {
                 let file = segment_of(self.dir, &self.names, at);
                 self.check.damage(What::Impossible { file, at, what });
             }

@@ -16,7 +16,7 @@ use crate::history::{Epoch, History, HistoryId};
 use crate::id::{StreamId, StreamNo};
 use crate::log::{Growth, Log, LogOptions, Opening};
 use crate::lsn::Lsn;
-use crate::record::{Change, Fields, KeyspaceChange, Record};
+use crate::record::{Change, Fields, Ids, KeyspaceChange, Record};
 
 pub(crate) const DIR: &str = "/db";
 
@@ -127,6 +127,11 @@ pub(crate) fn append(log: &Log, records: &[Record<'_>]) -> Lsn {
 
 /// A stream, some entries, and a group that has read some of them.
 pub(crate) fn history(stream: StreamNo, key: &[u8], entries: u64) -> Vec<Record<'_>> {
+    const FIRST: [StreamId; 3] = [
+        StreamId::new(1, 0),
+        StreamId::new(2, 0),
+        StreamId::new(3, 0),
+    ];
     let (group, consumer) = (b"workers", b"ann");
     let created = KeyspaceChange::Created { stream, db: 0, key };
     let entry = |ms| Change::EntryAdded {
@@ -149,10 +154,9 @@ pub(crate) fn history(stream: StreamNo, key: &[u8], entries: u64) -> Vec<Record<
         Change::Delivered {
             group,
             consumer,
-            last: StreamId::new(3, 0),
-            count: 3,
             at: 6,
             pending: true,
+            ids: Ids::from(&FIRST),
         },
     ];
     let changes = (1..=entries).map(entry).chain(group);

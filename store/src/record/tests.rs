@@ -102,22 +102,20 @@ fn the_bytes_of_every_stream_record_are_frozen() {
         Change::Delivered {
             group: b"g",
             consumer: b"ann",
-            last: id(5, 6),
-            count: 3,
             at: 7,
             pending: true,
+            ids: Ids::from(&[id(5, 6), id(5, 7)]),
         },
-        b"\x0a\xac\x02\x01g\x03ann\x05\x06\x03\x07\x01",
+        b"\x0a\xac\x02\x01g\x03ann\x07\x01\x02\x0a\x06\x00\x02",
     );
     check(
         Change::Redelivered {
             group: b"g",
             consumer: b"ann",
-            after: id(5, 6),
-            count: 3,
             at: 7,
+            ids: Ids::from(&[id(5, 6)]),
         },
-        b"\x0b\xac\x02\x01g\x03ann\x05\x06\x03\x07",
+        b"\x0b\xac\x02\x01g\x03ann\x07\x01\x0a\x06",
     );
     check(
         Change::Claimed {

@@ -4,35 +4,31 @@
 //! the change is in the log. So a command that decides one by mistake must be stopped before. A
 //! commit is a few changes, mostly one; each is looked at with those before it in mind.
 
+use super::group::Group;
 use super::impossible::{
-    BELOW_LAST, BELOW_TOP, CONSUMER_EXISTS, GROUP_EXISTS, JOINS_NOTHING, MISCOUNTED, NO_CONSUMER,
-    NO_GROUP,
+    BELOW_LAST, BELOW_TOP, CONSUMER_EXISTS, DELIVERED_BACK, GROUP_EXISTS, JOINS_NOTHING,
+    NO_CONSUMER, NO_GROUP,
 };
-use super::stream::Stream;
+use super::stream::{Stream, ascend};
 use super::{NO_STREAM, NUMBER_TWICE, State, TAKEN};
-use crate::data::{Missing, Reader};
 use crate::id::{StreamId, StreamNo};
 use crate::lsn::Lsn;
 use crate::record::{Change, KeyspaceChange, Record};
 
 impl State {
     /// Says what is wrong with a record that cannot happen next. One that is right can be applied.
-    pub(crate) fn check(
-        &mut self,
-        reader: &Reader<'_>,
-        record: &Record<'_>,
-    ) -> Result<(), Objection> {
+    pub(crate) fn check(&mut self, record: &Record<'_>) -> Result<(), &'static str> {
         match *record {
             Record::Stream { stream, change } => {
                 unless(!self.homes.contains_key(&stream), NO_STREAM)?;
                 let stream = self.stream_mut(Lsn::ZERO, stream);
-                stream.check(reader, &[change])
+                stream.check(&[change])
             }
             Record::Keyspace(change) => self.check_keyspace(&change),
         }
     }
 
-    fn check_keyspace(&self, change: &KeyspaceChange<'_>) -> Result<(), Objection> {
+    fn check_keyspace(&self, change: &KeyspaceChange<'_>) -> Result<(), &'static str> {
         let exists = |stream| unless(!self.homes.contains_key(&stream), NO_STREAM);
         let is_new =
             |stream: StreamNo| unless(stream < self.next || stream.get() == u64::MAX, NUMBER_TWICE);
@@ -68,27 +64,8 @@ impl State {
     }
 }
 
-fn unless(wrong: bool, what: &'static str) -> Result<(), Objection> {
-    if wrong {
-        Err(Objection::Impossible(what))
-    } else {
-        Ok(())
-    }
-}
-
-/// Why changes are not to be made.
-#[derive(Debug)]
-pub(crate) enum Objection {
-    /// One of them cannot happen.
-    Impossible(&'static str),
-    /// That cannot be told yet.
-    Missing(Missing),
-}
-
-impl From<Missing> for Objection {
-    fn from(missing: Missing) -> Self {
-        Self::Missing(missing)
-    }
+fn unless(wrong: bool, what: &'static str) -> Result<(), &'static str> {
+    if wrong { Err(what) } else { Ok(()) }
 }
 
 impl Stream {
@@ -96,23 +73,14 @@ impl Stream {
     ///
     /// Not everything that `apply` would find: what entries there are after others have been
     /// removed in the same commit is not worked out.
-    pub(crate) fn check(
-        &self,
-        reader: &Reader<'_>,
-        changes: &[Change<'_>],
-    ) -> Result<(), Objection> {
+    pub(crate) fn check(&self, changes: &[Change<'_>]) -> Result<(), &'static str> {
         changes
             .iter()
             .enumerate()
-            .try_for_each(|(index, change)| self.check_after(reader, &changes[..index], change))
+            .try_for_each(|(index, change)| self.check_after(&changes[..index], change))
     }
 
-    fn check_after(
-        &self,
-        reader: &Reader<'_>,
-        before: &[Change<'_>],
-        change: &Change<'_>,
-    ) -> Result<(), Objection> {
+    fn check_after(&self, before: &[Change<'_>], change: &Change<'_>) -> Result<(), &'static str> {
         match *change {
             Change::EntryAdded { id, new_node, .. } => {
                 unless(id <= self.last_id_after(before), BELOW_LAST)?;
@@ -153,22 +121,17 @@ impl Stream {
             Change::Delivered {
                 group,
                 consumer,
-                last,
-                count,
                 pending,
+                ids,
                 ..
             } => {
                 unless(!self.has_group(before, group), NO_GROUP)?;
                 let known = !pending || self.has_consumer(before, group, consumer);
                 unless(!known, NO_CONSUMER)?;
-                let Some(group) = self
-                    .group(group)
-                    .filter(|_| before.iter().all(creates_consumer))
-                else {
-                    return Ok(());
-                };
-                let found = self.count(reader, group.last_delivered(), last)?;
-                unless(found != count, MISCOUNTED)
+                let known = self.group(group);
+                let known = known.filter(|_| before.iter().all(creates_consumer));
+                let after = known.map_or(StreamId::MIN, Group::last_delivered);
+                unless(ascend(after, ids).is_none(), DELIVERED_BACK)
             }
             Change::EntriesDeleted { .. } | Change::Trimmed { .. } => Ok(()),
         }
@@ -231,7 +194,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::data::{Data, Patience};
+    use crate::data::{Data, Patience, Reader};
     use crate::disk::SimDisk;
     use crate::id::StreamNo;
     use crate::lsn::Lsn;
@@ -268,15 +231,16 @@ mod tests {
         }
     }
 
-    fn delivered(consumer: &'static [u8], last: u64, count: u64) -> Change<'static> {
-        let last = StreamId::new(last, 0);
+    const THREE: StreamId = StreamId::new(3, 0);
+    const FIVE: StreamId = StreamId::new(5, 0);
+
+    fn delivered(consumer: &'static [u8], ids: &'static [StreamId]) -> Change<'static> {
         Change::Delivered {
             group: GROUP,
             consumer,
-            last,
-            count,
             at: 1,
             pending: true,
+            ids: Ids::from(ids),
         }
     }
 
@@ -302,19 +266,6 @@ mod tests {
         stream
     }
 
-    fn check(
-        stream: &Stream,
-        reader: &Reader<'_>,
-        changes: &[Change<'_>],
-    ) -> Result<(), &'static str> {
-        stream
-            .check(reader, changes)
-            .map_err(|objection| match objection {
-                Objection::Impossible(what) => what,
-                Objection::Missing(missing) => panic!("nothing is settled: {missing}"),
-            })
-    }
-
     #[test]
     fn an_impossible_change_is_found_before_it_is_written_and_when_it_is_read() {
         let destroyed = Change::GroupDestroyed { group: GROUP };
@@ -338,7 +289,7 @@ mod tests {
         let data = Data::open(disk, Path::new("/data"), 0).expect("the disk works");
         let reader = Reader::new(&data, Patience::Halt);
         assert_eq!(
-            check(&Stream::new(StreamNo::FIRST), &reader, &[added(1, false)]),
+            Stream::new(StreamNo::FIRST).check(&[added(1, false)]),
             Err(JOINS_NOTHING)
         );
         for (changes, expected) in [
@@ -367,14 +318,15 @@ mod tests {
             (&[claimed(b"bob")], Err(NO_CONSUMER)),
             (&[deleted, deleted], Err(NO_CONSUMER)),
             (&[deleted, consumer(ANN)], Ok(())),
-            (&[delivered(ANN, 5, 2)], Ok(())),
-            (&[consumer(b"bob"), delivered(b"bob", 3, 1)], Ok(())),
-            (&[delivered(b"bob", 3, 1)], Err(NO_CONSUMER)),
-            (&[delivered(ANN, 5, 1)], Err(MISCOUNTED)),
-            (&[delivered(ANN, 5, 3)], Err(MISCOUNTED)),
+            (&[delivered(ANN, &[THREE, FIVE])], Ok(())),
+            (&[consumer(b"bob"), delivered(b"bob", &[THREE])], Ok(())),
+            (&[delivered(b"bob", &[THREE])], Err(NO_CONSUMER)),
+            (&[delivered(ANN, &[])], Err(DELIVERED_BACK)),
+            (&[delivered(ANN, &[FIVE, THREE])], Err(DELIVERED_BACK)),
+            (&[delivered(ANN, &[THREE, THREE])], Err(DELIVERED_BACK)),
         ] {
             let mut stream = stream(&reader);
-            assert_eq!(check(&stream, &reader, changes), expected, "{changes:?}");
+            assert_eq!(stream.check(changes), expected, "{changes:?}");
             let applied = catch_unwind(AssertUnwindSafe(|| {
                 for change in changes {
                     stream

@@ -203,11 +203,6 @@ impl Entries {
         settled.is_none_or(|settled| settled.last < from)
     }
 
-    /// The entries of the tail: of all when [`in_tail`](Self::in_tail).
-    pub(super) fn tail_range(&self, from: StreamId, to: StreamId) -> tail::Range<'_> {
-        self.tail.range(from, to)
-    }
-
     pub(super) fn get(&self, reader: &Reader<'_>, id: StreamId) -> Result<Option<Entry>, Missing> {
         match &self.settled {
             Some(settled) if id <= settled.last => settled.get(reader, id),

@@ -10,7 +10,7 @@ pub(super) const BELOW_TOP: &str = "the last ID is set below an entry";
 pub(super) const CONSUMER_EXISTS: &str = "a consumer is created that exists";
 pub(super) const GROUP_EXISTS: &str = "a group is created that exists";
 pub(super) const JOINS_NOTHING: &str = "an entry joins a node and there is none";
-pub(super) const MISCOUNTED: &str = "a delivery does not count its entries right";
+pub(super) const DELIVERED_BACK: &str = "a delivery is not of entries in order, or not new";
 pub(super) const NO_CONSUMER: &str = "there is no such consumer";
 pub(super) const NO_GROUP: &str = "there is no such group";
 

@@ -21,7 +21,7 @@
 use std::collections::HashMap;
 
 use super::stream::Stream;
-use super::{Cell, Hash, Objection, State, possible};
+use super::{Cell, Hash, State, possible};
 use crate::checkpoint::Ending;
 use crate::data::Reader;
 use crate::error::{DataError, Malformed};
@@ -120,20 +120,19 @@ impl Restore {
         &mut self,
         at: Lsn,
         end: Lsn,
-        reader: &Reader<'_>,
         record: &Record<'_>,
-    ) -> Result<(), Objection> {
+    ) -> Result<(), &'static str> {
         if at >= self.until {
-            return self.state.check(reader, record);
+            return self.state.check(record);
         }
         match *record {
             Record::Stream { stream, change } => match self.cell_before(stream, end) {
-                Some(cell) => cell.stream.get_mut().check(reader, &[change]),
+                Some(cell) => cell.stream.get_mut().check(&[change]),
                 None => Ok(()),
             },
             Record::Keyspace(
                 KeyspaceChange::Created { stream, .. } | KeyspaceChange::Copied { stream, .. },
-            ) if stream >= self.state.next => Err(Objection::Impossible(LATE)),
+            ) if stream >= self.state.next => Err(LATE),
             Record::Keyspace(_) => Ok(()),
         }
     }

@@ -8,14 +8,13 @@ mod image;
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
-use std::iter;
 use std::sync::Arc;
 
 use super::entries::{Draft, Entries, Entry, NodePlace, NodeView, Order, Part, Place};
 use super::group::Group;
 use super::impossible::{
-    BELOW_LAST, BELOW_TOP, CONSUMER_EXISTS, GROUP_EXISTS, JOINS_NOTHING, MISCOUNTED, NO_CONSUMER,
-    NO_GROUP, possible, some,
+    BELOW_LAST, BELOW_TOP, CONSUMER_EXISTS, DELIVERED_BACK, GROUP_EXISTS, JOINS_NOTHING,
+    NO_CONSUMER, NO_GROUP, possible, some,
 };
 use super::lag::Counters;
 use super::listpack::{self, NodeLimits};
@@ -25,7 +24,7 @@ use crate::data::{Extent, Missing, Reader};
 use crate::error::DataError;
 use crate::id::{StreamId, StreamNo};
 use crate::lsn::Lsn;
-use crate::record::{Change, Fields};
+use crate::record::{Change, Fields, Ids};
 
 /// Deliveries are counted up to here (source: Redis counts them in a signed integer).
 const DELIVERIES_MAX: u64 = i64::MAX.cast_unsigned();
@@ -363,8 +362,8 @@ impl Stream {
                 let deleted = self.group_mut(at, group).delete_consumer(consumer);
                 possible(deleted, at, NO_CONSUMER);
             }
-            Change::Delivered { .. } => self.deliver(at, reader, change)?,
-            Change::Redelivered { .. } => self.redeliver(at, reader, change)?,
+            Change::Delivered { .. } => self.deliver(at, change),
+            Change::Redelivered { .. } => self.redeliver(at, change),
             Change::Claimed {
                 group,
                 consumer,
@@ -399,93 +398,62 @@ impl Stream {
             match *change {
                 Change::Trimmed { through } => self.entries.warm_trim(reader, through)?,
                 Change::EntriesDeleted { ids } => self.entries.warm_delete(reader, ids.iter())?,
-                Change::Delivered { group, last, .. } => {
-                    if let Some(group) = self.groups.get(group) {
-                        self.count(reader, group.last_delivered(), last)?;
-                    }
-                }
-                Change::Redelivered {
-                    group,
-                    consumer,
-                    after,
-                    count,
-                    ..
-                } => {
-                    if let Some(group) = self.groups.get(group)
-                        && let Some(consumer) = group.consumer(consumer)
-                    {
-                        let own = group.pending_of(consumer, after);
-                        let count = usize::try_from(count).unwrap_or(usize::MAX);
-                        let ids = own.take(count).map(|entry| entry.id);
-                        self.entries.get_all(reader, ids)?;
-                    }
-                }
                 _ => {}
             }
         }
         Ok(())
     }
 
-    fn deliver(
-        &mut self,
-        at: Lsn,
-        reader: &Reader<'_>,
-        change: &Change<'_>,
-    ) -> Result<(), Missing> {
-        let Change::Delivered { group, last, .. } = *change else {
-            unreachable!("the caller matched it");
-        };
-        let counters = self.counters();
-        let group = some(self.groups.get_mut(group), at, NO_GROUP);
-        let Some(from) = group.last_delivered().next() else {
-            deliver(group, at, change, &counters, iter::empty());
-            return Ok(());
-        };
-        if self.entries.in_tail(from) {
-            let ids = self.entries.tail_range(from, last).map(|entry| entry.id);
-            deliver(group, at, change, &counters, ids);
-        } else {
-            let ids = (from, last);
-            let entries = self
-                .entries
-                .entries(reader, ids, Order::Forward, usize::MAX)?;
-            let ids = entries.iter().map(|entry| entry.id);
-            deliver(group, at, change, &counters, ids);
-        }
-        Ok(())
-    }
-
-    fn redeliver(
-        &mut self,
-        at: Lsn,
-        reader: &Reader<'_>,
-        change: &Change<'_>,
-    ) -> Result<(), Missing> {
-        let Change::Redelivered {
+    fn deliver(&mut self, at: Lsn, change: &Change<'_>) {
+        let Change::Delivered {
             group,
             consumer,
-            after,
-            count,
             at: now,
+            pending,
+            ids,
         } = *change
         else {
             unreachable!("the caller matched it");
         };
-        let group = some(self.groups.get_mut(group), at, NO_GROUP);
-        let consumer = some(group.consumer(consumer), at, NO_CONSUMER);
-        let count = usize::try_from(count).unwrap_or(usize::MAX);
-        let mut again = Vec::new();
-        for entry in group.pending_of(consumer, after).take(count) {
-            if self.entries.get(reader, entry.id)?.is_some() {
-                again.push(PendingEntry {
-                    delivered_at: now,
-                    deliveries: entry.deliveries.saturating_add(1).min(DELIVERIES_MAX),
-                    ..entry
-                });
-            }
+        let counters = self.counters();
+        let group = self.group_mut(at, group);
+        let is_new = ascend(group.last_delivered(), ids);
+        let last = some(is_new, at, DELIVERED_BACK);
+        let (last_delivered, read) = (group.last_delivered(), group.entries_read());
+        let read = counters.read_after(last_delivered, read, ids.iter(), ids.len() as u64);
+        if pending {
+            let consumer = some(group.consumer(consumer), at, NO_CONSUMER).number();
+            let entries = ids.iter().map(|id| PendingEntry {
+                id,
+                consumer,
+                delivered_at: now,
+                deliveries: 1,
+            });
+            group.assign(consumer, now, entries);
         }
+        group.position(last, read);
+    }
+
+    fn redeliver(&mut self, at: Lsn, change: &Change<'_>) {
+        let Change::Redelivered {
+            group,
+            at: now,
+            ids,
+            ..
+        } = *change
+        else {
+            unreachable!("the caller matched it");
+        };
+        let group = self.group_mut(at, group);
+        let own = ids.iter().filter_map(|id| group.pending().get(id));
+        let again: Vec<_> = own
+            .map(|entry| PendingEntry {
+                delivered_at: now,
+                deliveries: entry.deliveries.saturating_add(1).min(DELIVERIES_MAX),
+                ..entry
+            })
+            .collect();
         group.update(again);
-        Ok(())
     }
 
     fn group_mut(&mut self, at: Lsn, name: &[u8]) -> &mut Group {
@@ -493,64 +461,17 @@ impl Stream {
     }
 }
 
-/// Makes a delivery of entries, of which `ids` are at least the IDs.
-fn deliver(
-    group: &mut Group,
-    at: Lsn,
-    change: &Change<'_>,
-    counters: &Counters,
-    ids: impl Iterator<Item = StreamId> + Clone,
-) {
-    let Change::Delivered {
-        consumer,
-        last,
-        count,
-        at: now,
-        pending,
-        ..
-    } = *change
-    else {
-        unreachable!("the caller matched it");
-    };
-    let ids = Counted { ids, left: count };
-    let read = counters.read_after(
-        group.last_delivered(),
-        group.entries_read(),
-        ids.clone(),
-        count,
-    );
-    if pending {
-        let consumer = some(group.consumer(consumer), at, NO_CONSUMER).number();
-        let mut ids = ids;
-        let entries = ids.by_ref().map(|id| PendingEntry {
-            id,
-            consumer,
-            delivered_at: now,
-            deliveries: 1,
-        });
-        group.assign(consumer, now, entries);
-        let exact = ids.left == 0 && ids.ids.next().is_none();
-        possible(exact, at, MISCOUNTED);
+/// The last of some IDs, if each of them is greater than the one before, and the first than
+/// `after`.
+pub(super) fn ascend(after: StreamId, ids: Ids<'_>) -> Option<StreamId> {
+    let mut last = after;
+    for id in ids.iter() {
+        if id <= last {
+            return None;
+        }
+        last = id;
     }
-    group.position(last, read);
-}
-
-/// The first `left` of some IDs.
-#[derive(Clone)]
-struct Counted<I> {
-    ids: I,
-    left: u64,
-}
-
-impl<I: Iterator<Item = StreamId>> Iterator for Counted<I> {
-    type Item = StreamId;
-
-    fn next(&mut self) -> Option<StreamId> {
-        let left = self.left.checked_sub(1)?;
-        let id = self.ids.next()?;
-        self.left = left;
-        Some(id)
-    }
+    Some(last).filter(|_| !ids.is_empty())
 }
 
 /// The entries, which may be settled: what is missing of them comes as an error.
@@ -575,23 +496,6 @@ impl Stream {
         limit: usize,
     ) -> Result<Vec<Entry>, Missing> {
         self.entries.entries(reader, ids, order, limit)
-    }
-
-    /// How many entries come after `after`, up to `last`.
-    pub(crate) fn count(
-        &self,
-        reader: &Reader<'_>,
-        after: StreamId,
-        last: StreamId,
-    ) -> Result<u64, Missing> {
-        let Some(from) = after.next() else {
-            return Ok(0);
-        };
-        if self.entries.in_tail(from) {
-            return Ok(self.entries.tail_range(from, last).count() as u64);
-        }
-        let found = self.entries(reader, (from, last), Order::Forward, usize::MAX)?;
-        Ok(found.len() as u64)
     }
 
     pub(crate) fn trim_point(

@@ -21,7 +21,7 @@ use crate::log::{Appender, Growth};
 use crate::lsn::Lsn;
 use crate::record::{Change, Fields, KeyspaceChange, Record};
 use crate::sabotage;
-use crate::state::{self, Entry, Objection, Order, PlaceIn, State, Stream, Trim, TrimPoint};
+use crate::state::{self, Entry, Order, PlaceIn, State, Stream, Trim, TrimPoint};
 
 /// Access to the store, held by one thread.
 ///
@@ -647,12 +647,8 @@ impl Door for Access<'_> {
     }
 
     fn commit(&self, stream: &mut Stream, changes: &[Change<'_>]) -> Result<(), CommitError> {
-        match stream.check(&self.reader, changes) {
-            Ok(()) => {}
-            Err(Objection::Missing(missing)) => return Err(missing.into()),
-            Err(Objection::Impossible(what)) => {
-                panic!("a command decided what is impossible: {what}: {changes:?}")
-            }
+        if let Err(what) = stream.check(changes) {
+            panic!("a command decided what is impossible: {what}: {changes:?}");
         }
         stream.warm(&self.reader, changes)?;
         let number = stream.number();

@@ -305,6 +305,7 @@ impl Operation {
                     changes.push(create);
                 }
                 let claims: Vec<Claim>;
+                let there: Vec<StreamId>;
                 match self {
                     Self::Ack { some, .. } => {
                         let all = group.pending().range(StreamId::MIN..=StreamId::MAX);
@@ -372,13 +373,14 @@ impl Operation {
                             let own = group.pending_of(known, after);
                             touched = own.take(*count).map(|entry| entry.id).collect();
                         }
-                        if !touched.is_empty() {
+                        let entries = stream.get_all(touched.iter().copied())?;
+                        there = entries.iter().flatten().map(|entry| entry.id).collect();
+                        if !there.is_empty() {
                             changes.push(Change::Redelivered {
                                 group: name,
                                 consumer,
-                                after,
-                                count: touched.len() as u64,
                                 at: now,
+                                ids: Ids::from(&there),
                             });
                         }
                     }
@@ -390,14 +392,13 @@ impl Operation {
                     Self::Read { count, pending, .. } => {
                         let new = stream.entries_after(group.last_delivered(), *count)?;
                         touched = new.iter().map(|entry| entry.id).collect();
-                        if let Some(&last) = touched.last() {
+                        if !touched.is_empty() {
                             changes.push(Change::Delivered {
                                 group: name,
                                 consumer,
-                                last,
-                                count: touched.len() as u64,
                                 at: now,
                                 pending: *pending,
+                                ids: Ids::from(&touched),
                             });
                         }
                     }

@@ -19,7 +19,6 @@ use crate::disk::SimDisk;
 use crate::id::{StreamId, StreamNo};
 use crate::lsn::Lsn;
 use crate::record::{Change, Claim, Claims, Fields, Ids};
-use crate::state::check::Objection;
 use crate::state::listpack::NodeLimits;
 use crate::state::stream::Stream;
 use crate::state::trim::{Trim, TrimBy};
@@ -261,11 +260,8 @@ impl Pair {
     fn commit(&mut self, changes: &[Change<'_>]) {
         let data = Arc::clone(&self.data);
         let (reader, ()) = read(&data, FEW, |reader| {
-            match self.settled.check(reader, changes) {
-                Ok(()) => {}
-                Err(Objection::Missing(missing)) => return Err(missing),
-                Err(Objection::Impossible(what)) => panic!("{what}: {changes:?}"),
-            }
+            let checked = self.settled.check(changes);
+            checked.unwrap_or_else(|what| panic!("{what}: {changes:?}"));
             self.settled.warm(reader, changes)
         });
         for change in changes {
@@ -412,14 +408,13 @@ impl Pair {
                 let after = group.last_delivered();
                 let ids: Vec<_> = self.ids().into_iter().filter(|&id| id > after).collect();
                 let ids = &ids[..ids.len().min(*many)];
-                if let Some(&last) = ids.last() {
+                if !ids.is_empty() {
                     self.commit(&[Change::Delivered {
                         group: GROUP,
                         consumer: CONSUMER,
-                        last,
-                        count: ids.len() as u64,
                         at: 7,
                         pending: *pending,
+                        ids: Ids::from(ids),
                     }]);
                 }
             }
@@ -460,12 +455,19 @@ impl Pair {
             }
             Step::Redeliver { after, many } => {
                 let after = *after.get(&self.ids);
+                let there = self.ids();
+                let group = self.plain.group(GROUP).expect("it was created");
+                let consumer = group.consumer(CONSUMER).expect("it was created");
+                let own = group
+                    .pending_of(consumer, after)
+                    .take(usize::try_from(*many).unwrap_or(usize::MAX));
+                let own = own.map(|entry| entry.id).filter(|id| there.contains(id));
+                let ids: Vec<_> = own.collect();
                 self.commit(&[Change::Redelivered {
                     group: GROUP,
                     consumer: CONSUMER,
-                    after,
-                    count: *many,
                     at: 9,
+                    ids: Ids::from(&ids),
                 }]);
             }
             Step::SnapshotFront { below, max } => self.snapshot_front(*below, *max),
