@@ -15,8 +15,8 @@
 //! can be freed, and memory keeps about a hundred bytes for each extent, whatever it holds.
 //!
 //! What is where: `file`, `extent`, `index`, `envelope` and `block` are the format, outside in;
-//! `writer` writes files, `verify` checks them, `load` reads blocks, `ahead` before they are wanted,
-//! `cache` keeps them, and `reader` is what an access has of all that.
+//! `writer` writes files, `verify` checks them, `load` reads blocks, `ahead` does before they are
+//! wanted, `cache` keeps them, and `reader` is what an access has of all that.
 //!
 //! # Invariants
 //!

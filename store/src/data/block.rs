@@ -113,7 +113,10 @@ impl Block {
         let pieces_count = small(integer(&mut input)?)?;
         let end = first_ordinal.checked_add(count).ok_or(TOO_MANY)?;
 
-        let mut pieces: Vec<NodePiece> = Vec::new();
+        // The names of a piece alone take eight bytes, an entry four: so a wrong count is harmless.
+        let most = |count: u32, bytes: usize| (count as usize).min(input.len() / bytes);
+        let mut offsets = Vec::with_capacity(most(count, 4));
+        let mut pieces: Vec<NodePiece> = Vec::with_capacity(most(pieces_count, 8));
         for _ in 0..pieces_count {
             let piece = piece(&mut input, first_ordinal, pieces.last())?;
             pieces.push(piece);
@@ -126,7 +129,6 @@ impl Block {
             return Err(OTHER_COUNT);
         }
 
-        let mut offsets = Vec::new();
         let mut before = None;
         for piece in &pieces {
             for _ in piece.entries.clone() {

@@ -268,8 +268,8 @@ impl Upkeep {
 }
 
 impl Store {
-    /// Starts the threads of the log, of upkeep and of reading ahead. They end when the store is closed or dropped.
-    /// Does nothing when they run already.
+    /// Starts the threads of the log, of upkeep and of reading ahead. They end when the store is
+    /// closed or dropped. Does nothing when they run already.
     ///
     /// # Errors
     ///
