@@ -26,6 +26,7 @@
 //!
 //! Memory: one segment, one block, and the state that a start would have.
 
+mod aside;
 mod checkpoints;
 mod data;
 mod finding;
@@ -110,9 +111,11 @@ pub fn check(
         check.note(What::NeverOpened { dir });
     }
     for name in check.names(disk.list(dir)) {
-        if !["LOCK", "log", "data", "checkpoint"].contains(&&*name) {
-            let file = dir.join(name);
-            check.note(What::Unknown { file });
+        let file = dir.join(&name);
+        match &*name {
+            "LOCK" | "log" | "data" | "checkpoint" => {}
+            "cut" => check.kept(&file),
+            _ => check.note(What::Unknown { file }),
         }
     }
     let [log, data, checkpoint] = listed.map(|listed| check.names(listed));

@@ -9,6 +9,7 @@ pub mod backup;
 pub mod check;
 mod checkpoint;
 mod codec;
+pub mod cut;
 #[allow(
     dead_code,
     unused_imports,

@@ -18,7 +18,8 @@
 //! account of space, `writer` puts frames into segments, `marks` keeps the progress and who
 //! waits for it, `recovery` finds the end after a crash, `spare` makes files ahead, `release` lets
 //! go of what is done with and uses its files again, whose marks are `fences`, `syncer` owns the
-//! threads. `role` changes who leads and takes frames from there, `shipping` gives them out.
+//! threads. `role` changes who leads and takes frames from there, `shipping` gives them out,
+//! `truncate` cuts a log that nobody has open.
 //!
 //! # Invariants
 //!
@@ -45,6 +46,7 @@ mod shipping;
 mod spare;
 mod syncer;
 mod tail;
+pub(crate) mod truncate;
 mod writer;
 
 use std::fmt;

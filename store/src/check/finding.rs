@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Corruption, DataError, DiskError, Malformed, OpenError};
-use crate::history::Epoch;
+use crate::history::{Epoch, HistoryId};
 use crate::id::StreamNo;
 use crate::lsn::Lsn;
 
@@ -54,6 +54,19 @@ pub enum What {
     Checkpoint(OpenError),
     /// The log is damaged, and a start would refuse it.
     Corrupt(Corruption),
+    /// A part of the log that was cut off, and is kept.
+    CutOff {
+        /// The directory that has it.
+        dir: PathBuf,
+        /// Where it begins.
+        from: Lsn,
+        /// Where it ends.
+        to: Lsn,
+        /// The epoch in which it ended.
+        id: HistoryId,
+        /// How many records it has.
+        records: u64,
+    },
     /// A part of a data file is not what was written there.
     Data(DataError),
     /// An epoch begins in the log that does not go with those that a checkpoint knows.
@@ -159,6 +172,7 @@ impl What {
     pub fn file(&self) -> Option<&Path> {
         match self {
             Self::BehindTear { file }
+            | Self::CutOff { dir: file, .. }
             | Self::Epoch { file, .. }
             | Self::Gap { file, .. }
             | Self::Impossible { file, .. }
@@ -197,6 +211,17 @@ impl fmt::Display for What {
             Self::BehindTear { .. } => f.write_str("lies behind a tear; a start removes it"),
             Self::Checkpoint(error) => error.fmt(f),
             Self::Corrupt(corruption) => corruption.fmt(f),
+            Self::CutOff {
+                from,
+                to,
+                id,
+                records,
+                ..
+            } => write!(
+                f,
+                "{records} records from LSN {from} to LSN {to}, where epoch {id} ended here; cut \
+                 off the log because another node had led on; no start needs them"
+            ),
             Self::Data(error) => error.fmt(f),
             Self::Epoch { epoch, .. } => write!(
                 f,

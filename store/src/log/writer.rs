@@ -138,8 +138,10 @@ impl Writer {
         self.unsynced.names = true;
         let segment = Arc::new(spare.into_segment(base)?);
         self.segments.rcu(|segments| {
-            let later = segments.iter().chain([&segment]);
-            later.cloned().collect::<Vec<_>>()
+            // One without frames, which a crash or a cut has left, is no more: it had the name.
+            let others = segments.iter().filter(|other| other.base < base);
+            let all = others.chain([&segment]);
+            all.cloned().collect::<Vec<_>>()
         });
         Ok(())
     }

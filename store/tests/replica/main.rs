@@ -2,6 +2,9 @@
 //!
 //! `HEADWATER_BUDGET=n` makes the random tests n times as long.
 
+#![expect(clippy::unwrap_used, reason = "the helpers of tests are tests, too")]
+
+mod cut;
 mod frames;
 mod life;
 #[path = "../model/model.rs"]

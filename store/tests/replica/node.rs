@@ -6,7 +6,7 @@ use std::sync::Arc;
 use headwater_store::disk::SimDisk;
 use headwater_store::log::LogOptions;
 use headwater_store::{
-    Budgets, FramesError, HistoryId, Lsn, Opening, Received, Store, StoreOptions,
+    Budgets, FramesError, HistoryId, Lsn, OpenError, Opening, Received, Store, StoreOptions,
 };
 
 /// Bytes of a frame's header.
@@ -19,8 +19,8 @@ pub(crate) fn dir() -> &'static Path {
 pub(crate) fn options(role: Opening) -> StoreOptions {
     StoreOptions {
         log: LogOptions {
-            segment_bytes: 64 << 10,
-            reserve_bytes: 4 << 10,
+            segment_bytes: 8192,
+            reserve_bytes: 0,
             ..LogOptions::default()
         },
         role,
@@ -43,8 +43,8 @@ pub(crate) fn lead(number: u32) -> Opening {
     Opening::Lead(id(number))
 }
 
-pub(crate) fn open(disk: &SimDisk, role: Opening) -> Arc<Store> {
-    Store::open(Arc::new(disk.clone()), dir(), options(role)).expect("the disk works")
+pub(crate) fn open(disk: &SimDisk, role: Opening) -> Result<Arc<Store>, OpenError> {
+    Store::open(Arc::new(disk.clone()), dir(), options(role))
 }
 
 /// A store and its disk.
@@ -59,7 +59,7 @@ pub(crate) struct Node {
 impl Node {
     pub(crate) fn new(role: Opening) -> Self {
         let disk = SimDisk::new();
-        let store = Some(open(&disk, role));
+        let store = Some(open(&disk, role).expect("the disk works"));
         Self {
             disk,
             store,
@@ -89,7 +89,7 @@ impl Node {
         self.store = None;
         self.arrived.clear();
         self.disk = disk;
-        self.store = Some(open(&self.disk, role));
+        self.store = Some(open(&self.disk, role).expect("the disk works"));
     }
 
     /// Takes what has arrived, as far as it is whole frames.

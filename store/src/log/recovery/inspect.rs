@@ -68,8 +68,23 @@ impl SegmentSeen {
     ///
     /// Whatever the file system refuses.
     pub(crate) fn copy(&self, disk: &dyn Disk, path: &Path) -> Result<(), DiskError> {
+        self.copy_part(disk, path, self.base, self.end)
+    }
+
+    /// Copies the whole frames from one place to another, like [`copy`](Self::copy).
+    ///
+    /// # Errors
+    ///
+    /// Whatever the file system refuses.
+    pub(crate) fn copy_part(
+        &self,
+        disk: &dyn Disk,
+        path: &Path,
+        from: Lsn,
+        to: Lsn,
+    ) -> Result<(), DiskError> {
         let mut piece = Vec::new();
-        hold::copy(disk, path, self.base..self.end, &mut |part, write| {
+        hold::copy(disk, path, from..to, &mut |part, write| {
             piece.resize(to_usize(part.end.since(part.start)), 0);
             self.file
                 .read_at(position(self.base, part.start), &mut piece)?;
