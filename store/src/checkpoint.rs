@@ -31,7 +31,8 @@
 //! # Invariants
 //!
 //! * A file has its name once it is durable, has been read back, and the log is durable up to
-//!   `until`: nothing in it can be ahead of the log.
+//!   `until`, here and where that is [agreed](crate::Agreement): nothing in it can be ahead of the
+//!   log, nor of a log that was cut.
 //! * Nothing that the newest file with a name needs (log from `keep` on, data files) is removed.
 //! * The one before is removed when the next has its name, before anything it needed is freed. So
 //!   when there are two, the older one is as good, and takes the place of a damaged newer one.
@@ -66,7 +67,7 @@ enum Kind {
 /// What is fixed when a checkpoint is begun.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Beginning {
-    /// Where the log ended: replay begins here.
+    /// Where the last record ended: replay begins here.
     pub(crate) from: Lsn,
     /// Which database is which.
     pub(crate) order: [u8; 256],
@@ -96,7 +97,7 @@ pub(crate) struct StreamItem<'a> {
 /// What is known when all streams have been written.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Ending {
-    /// Where the log ended: no image is ahead of this.
+    /// Where the last record ended: no image is ahead of this.
     pub(crate) until: Lsn,
     /// The number for the next stream.
     pub(crate) next: StreamNo,

@@ -43,6 +43,6 @@ pub use state::{
     PendingEntry, Place, Stream, Trim, TrimBy, TrimPoint,
 };
 pub use store::{
-    Access, Budgets, CheckpointStats, EventKind, KeyEvent, Received, Round, Store, StoreOptions,
-    StreamMut, UpkeepError, UpkeepStats,
+    Access, Agreement, Budgets, CheckpointStats, EventKind, KeyEvent, Received, Retention, Round,
+    Store, StoreOptions, StreamMut, UpkeepError, UpkeepStats,
 };

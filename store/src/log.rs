@@ -172,7 +172,7 @@ impl Log {
             marks: Marks::new(end, options.policy),
             sync: Mutex::new(()),
             writer: Mutex::new(Writer::new(disk.clone(), dir, segments.clone())),
-            tail: Mutex::new(Tail::new(end, recovered.epoch, left)),
+            tail: Mutex::new(Tail::new(end, recovered.epoch, recovered.records_end, left)),
             history: Mutex::new(recovered.history),
             in_flight: RwLock::default(),
             segments,
@@ -312,6 +312,22 @@ impl Log {
     #[must_use]
     pub fn history(&self) -> History {
         self.history.lock().clone()
+    }
+
+    /// Where the last record ends. What follows are frames without records.
+    pub(crate) fn records_end(&self) -> Lsn {
+        self.tail.lock().records_end()
+    }
+
+    /// Everything below is durable where the frames come from that this log has
+    /// [taken](Self::take), as far as they say.
+    pub(crate) fn witnessed(&self) -> Lsn {
+        self.tail.lock().witnessed()
+    }
+
+    /// What replicas have, if that [counts](Self::set_replicated).
+    pub(crate) fn replicated(&self) -> Option<Lsn> {
+        self.marks.replicated()
     }
 
     /// Whether batches are appended here; otherwise it takes the frames of a log that is led
@@ -538,7 +554,9 @@ impl Log {
 
     /// Has what was kept and not replayed read ahead: the first reads come soon.
     fn fetch_kept(&self) {
-        for segment in &**self.segments.load() {
+        let segments = self.segments.load();
+        let needed = segments.partition_point(|segment| segment.base <= self.options.keep);
+        for segment in &segments[needed.saturating_sub(1)..] {
             if segment.base < self.options.from {
                 segment.file.fetch(segment.file_len);
             }

@@ -22,18 +22,22 @@
 //! * Opening a log twice gives equal states ([`Store::dump`]).
 
 mod access;
+mod agreement;
 mod backup;
 mod capture;
 mod event;
 mod open;
 mod plan;
 mod receive;
+mod retention;
 mod settle;
 mod upkeep;
 
 pub use access::{Access, StreamMut};
+pub use agreement::Agreement;
 pub use event::{EventKind, KeyEvent};
 pub use receive::Received;
+pub use retention::Retention;
 pub use upkeep::{Budgets, CheckpointStats, Round, UpkeepError, UpkeepStats};
 
 use std::path::PathBuf;
@@ -49,6 +53,7 @@ use crate::history::{History, HistoryId};
 use crate::log::{Log, LogOptions, Opening};
 use crate::lsn::Lsn;
 use crate::state::State;
+use agreement::Agreed;
 use upkeep::Upkeep;
 
 /// How a store is to be opened.
@@ -83,6 +88,7 @@ pub struct Store {
     world: RwLock<State>,
     data: Arc<Data>,
     upkeep: Upkeep,
+    agreed: Agreed,
     /// Whether someone wants to know about keys.
     watching: AtomicBool,
     /// Given up last.

@@ -1,5 +1,4 @@
-//! What lies beside the store in its directory, and is no part of it: what was
-//! [cut](crate::cut) off its log.
+//! What lies beside the store in its directory, and is no part of it: what was [cut] off its log.
 
 use std::path::Path;
 

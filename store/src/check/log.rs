@@ -55,7 +55,8 @@ impl Check<'_> {
 
     fn inspected(&mut self, log: Inspected, restored: Restored, taken: Option<&Taken>) {
         let totals = &mut self.summary.totals;
-        totals.segments += (log.segments.len() + log.below.len()) as u64;
+        let segments = log.segments.len() + log.retained.len() + log.below.len();
+        totals.segments += segments as u64;
         totals.spares += log.spares;
         totals.frames += log.frames;
         totals.bytes += { log.segments.iter() }
@@ -64,6 +65,10 @@ impl Check<'_> {
         self.epochs(&log.begun, taken);
         for file in log.unknown {
             self.note(What::Unknown { file });
+        }
+        for (file, gap) in log.retained_gaps {
+            let (from, to) = (gap.start, gap.end);
+            self.note(What::Gap { file, from, to });
         }
         for file in log.below {
             self.note(What::Superseded { file });

@@ -94,6 +94,12 @@ impl Marks {
         here.min(Lsn::new(self.replicated.load(Ordering::Acquire)))
     }
 
+    /// What replicas have, if that counts.
+    pub(crate) fn replicated(&self) -> Option<Lsn> {
+        let replicated = Lsn::new(self.replicated.load(Ordering::Acquire));
+        (replicated != Lsn::NEVER).then_some(replicated)
+    }
+
     /// Sets what replicas have, if that counts. It does not become less while it counts.
     pub(crate) fn set_replicated(&self, to: Option<Lsn>) {
         let state = self.state.lock();

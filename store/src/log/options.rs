@@ -50,9 +50,12 @@ pub struct LogOptions {
     pub spares_max: usize,
     /// Bytes of allocated space that only appends which [free](Growth::Frees) may use.
     pub reserve_bytes: u64,
-    /// The lowest place that will ever be read. Segments wholly below it are not needed any more:
-    /// an open removes those it finds.
+    /// The lowest place that this store will ever read. Segments wholly below it are not needed any
+    /// more: an open removes those it finds, unless they are [retained](Self::retain).
     pub keep: Lsn,
+    /// So many bytes of log, from its end, are not removed by an open although they lie below
+    /// `keep`: for those who follow.
+    pub retain: u64,
     /// Where replay starts; at least `keep`. What lies between the two is verified and kept for
     /// reading, and not replayed.
     pub from: Lsn,
@@ -76,6 +79,7 @@ impl Default for LogOptions {
             spares_max: 4,
             reserve_bytes: 4 << 20,
             keep: Lsn::ZERO,
+            retain: 0,
             from: Lsn::ZERO,
             durable: Lsn::ZERO,
             history: History::new(),

@@ -11,16 +11,18 @@
 //! ```text
 //!            keep                from                    durable
 //!  -----|-----:----|--------------:----|------------------:----|---------
-//!  :  not looked   :  followed frame   :  and replayed         :
-//!  :  at, removed  :  by frame         :                       :
-//!  :  in the end   :                   :                       :
+//!  :  not needed   :  followed frame   :  and replayed         :
+//!  :               :  by frame         :                       :
 //! ```
 //!
 //! What is kept and not replayed is followed, too: entries are read from there by their places
 //! alone, so damage must show before.
 //!
 //! Names that were [released](super::release) may come back after a crash, any of them. They lie
-//! below `keep`, where nobody looks.
+//! below `keep`. Of what is there, only what leads up to the rest without a gap is worth anything,
+//! to those who follow this log; and that is kept as far as is [wished](LogOptions::retain). A
+//! segment leads up to the next one that is there if its file has room for all that lies between:
+//! had there been another between the two, then because its first frame found no room.
 //!
 //! Follow the other segments from the first one on, frame by frame, as long as each begins where
 //! the frames of the one before it end. Call `end` the end of the last whole frame.
@@ -52,7 +54,7 @@
 //! the second line.) What no witness vouches for is written once more and synced: it may have been
 //! read from the page cache only, and after a failed sync the kernel may hold such pages as clean.
 //! All of this can be interrupted and begun again: it leads to the same `end` each time. What lies
-//! below `keep` is removed last, when the names of what stays are durable.
+//! below `keep` and is not retained is removed last, when the names of what stays are durable.
 //!
 //! **The epoch** of the last frame must be known, for the next one to be higher. When no frame is
 //! left in what has to be followed, the segment before is followed, too; it is there, because a
@@ -71,6 +73,7 @@ mod decision;
 mod inspect;
 mod survey;
 
+use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -92,6 +95,8 @@ pub(crate) struct Recovered {
     /// The number of the last epoch; 0 when the log is empty.
     pub(crate) epoch: u32,
     pub(crate) history: History,
+    /// Where the last record ends.
+    pub(crate) records_end: Lsn,
     /// Whether something behind the end was cut off.
     pub(crate) torn: bool,
 }
@@ -134,16 +139,47 @@ pub(crate) fn recover(
         segments.push(found.restore(seen.end, walk.witness())?);
     }
     disk.sync_dir(dir)?;
-    for base in below {
-        disk.remove(&segment::path(dir, base))?;
+    let wanted = decided.end.get().saturating_sub(options.retain);
+    let retained = retained(disk, dir, &below, segments.first(), Lsn::new(wanted))?;
+    for base in &below[..below.len() - retained.len()] {
+        disk.remove(&segment::path(dir, *base))?;
     }
+    segments.splice(..0, retained);
     Ok(Recovered {
         segments,
         end: decided.end,
         epoch: walk.epoch().unwrap_or(0),
         history,
+        records_end: walk.records_end(),
         torn: decided.torn,
     })
+}
+
+/// The last of the segments `below` the first one that is needed, as far as they lead up to that
+/// without a gap, and hold something from `wanted` on.
+fn retained(
+    disk: &dyn Disk,
+    dir: &Path,
+    below: &[Lsn],
+    first: Option<&Arc<Segment>>,
+    wanted: Lsn,
+) -> Result<Vec<Arc<Segment>>, DiskError> {
+    let mut retained = VecDeque::new();
+    let mut next = first.map_or(Lsn::ZERO, |first| first.base);
+    for base in below.iter().rev() {
+        if next <= wanted {
+            break;
+        }
+        let path = segment::path(dir, *base);
+        let found = Found::new(*base, disk.open(&path)?, path)?;
+        if !found.leads_to(next)? {
+            break;
+        }
+        // It had been durable when it was left behind.
+        retained.push_front(found.restore(next, next)?);
+        next = *base;
+    }
+    Ok(retained.into())
 }
 
 /// What was found in the directory of a log.

@@ -42,6 +42,10 @@ pub(crate) struct Tail {
     leads: bool,
     /// The epoch of what is pushed.
     epoch: u32,
+    /// Where the last record ends.
+    records_end: Lsn,
+    /// What is durable where the frames that were taken come from, as far as they say.
+    witnessed: Lsn,
     base: Lsn,
     bytes: Vec<u8>,
     closed: Vec<Placed>,
@@ -103,12 +107,14 @@ fn from(base: Lsn, bytes: &[u8], at: Lsn) -> Option<&[u8]> {
 }
 
 impl Tail {
-    /// An empty tail at `base`, where `epoch` is the last one, and behind which the active segment
-    /// has `left` bytes. It follows.
-    pub(crate) fn new(base: Lsn, epoch: u32, left: u64) -> Self {
+    /// An empty tail at `base`, where `epoch` is the last one, whose last record ended at
+    /// `records_end`, and behind which the active segment has `left` bytes. It follows.
+    pub(crate) fn new(base: Lsn, epoch: u32, records_end: Lsn, left: u64) -> Self {
         Self {
             leads: false,
             epoch,
+            records_end,
+            witnessed: Lsn::ZERO,
             base,
             bytes: Vec::new(),
             closed: Vec::new(),
@@ -129,6 +135,16 @@ impl Tail {
     /// The number of the current epoch; 0 before the first.
     pub(crate) fn epoch(&self) -> u32 {
         self.epoch
+    }
+
+    /// Where the last record ends: what follows are frames without records.
+    pub(crate) fn records_end(&self) -> Lsn {
+        self.records_end
+    }
+
+    /// Everything below is durable where the frames that were taken come from.
+    pub(crate) fn witnessed(&self) -> Lsn {
+        self.witnessed
     }
 
     /// Where the next byte goes.
@@ -227,6 +243,7 @@ impl Tail {
         open.records += 1;
         let at = self.base.plus(self.bytes.len() as u64);
         encode(&mut self.bytes);
+        self.records_end = self.end();
         at
     }
 
@@ -253,13 +270,18 @@ impl Tail {
     /// Appends a frame of the log that is followed; there is a place for it.
     pub(crate) fn push_frame(&mut self, frame: &Frame<'_>) {
         let Facts {
+            durable,
             kind,
             epoch,
             records,
             ..
         } = frame.facts;
         self.epoch = epoch;
+        self.witnessed = self.witnessed.max(durable);
         self.push_closed(kind, records, frame.body);
+        if kind == Kind::Batch {
+            self.records_end = self.end();
+        }
     }
 
     /// Appends a frame that bears witness, for which there is a place.

@@ -60,7 +60,7 @@ impl Store {
             .collect();
         let beginning = {
             let world = self.world.read();
-            let from = self.log.appended();
+            let from = self.log.records_end();
             Beginning {
                 from,
                 history: self.log.history().below(from),
@@ -78,6 +78,7 @@ impl Store {
         if !sabotage::has(Bug::CheckpointBeforeDurable) {
             self.log.wait_durable(ending.until)?;
         }
+        self.wait_agreed(ending.until)?;
         if sabotage::has(Bug::LogFreedEarly) {
             self.log.release(ending.keep)?;
         }
@@ -104,7 +105,7 @@ impl Store {
                 let chunk = world.all_from(next, CHUNK);
                 if chunk.is_empty() {
                     return Ok(Ending {
-                        until: self.log.appended(),
+                        until: self.log.records_end(),
                         next: world.next(),
                         keep,
                         streams,

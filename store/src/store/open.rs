@@ -7,8 +7,9 @@ use std::sync::atomic::AtomicBool;
 
 use parking_lot::RwLock;
 
+use super::agreement::Agreed;
 use super::upkeep::Upkeep;
-use super::{Store, StoreOptions};
+use super::{Retention, Store, StoreOptions};
 use crate::checkpoint::{self, Beginning, Ending, Load, Loaded, StreamItem};
 use crate::data::{Data, DataFile, Patience, Reader};
 use crate::disk::Disk;
@@ -60,6 +61,10 @@ impl Store {
             // Its name may be known to this kernel only, and what the one before needs goes now.
             disk.sync_dir(&checkpoints)?;
         }
+        let retention = Retention {
+            bytes: options.log.retain,
+            pinned: None,
+        };
         let log_options = LogOptions {
             role: options.role,
             ..options.log
@@ -88,7 +93,8 @@ impl Store {
             log,
             world: RwLock::new(state),
             data,
-            upkeep: Upkeep::new(options.budgets, found),
+            upkeep: Upkeep::new(options.budgets, retention, found),
+            agreed: Agreed::default(),
             watching: AtomicBool::new(false),
             _lock: lock,
         }))

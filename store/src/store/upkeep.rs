@@ -26,6 +26,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
+use super::Retention;
 use super::Store;
 use super::plan::{Figures, FileFigures, Plan, Space, behind, plan};
 use crate::checkpoint::{self, Beginning, Ending, Written};
@@ -71,6 +72,11 @@ pub enum UpkeepError {
     Data(DataError),
     /// The file system refused.
     Disk(DiskError),
+    /// Replies wait for replicas, and these lack what a checkpoint would hold.
+    NotAgreed {
+        /// It would hold everything below.
+        until: Lsn,
+    },
     /// The log has failed.
     Poisoned(Poisoned),
 }
@@ -81,6 +87,10 @@ impl fmt::Display for UpkeepError {
             Self::Checkpoint(error) => error.fmt(f),
             Self::Data(error) => error.fmt(f),
             Self::Disk(error) => error.fmt(f),
+            Self::NotAgreed { until } => write!(
+                f,
+                "replicas lack what a checkpoint would hold, which is all below LSN {until}"
+            ),
             Self::Poisoned(poisoned) => poisoned.fmt(f),
         }
     }
@@ -182,13 +192,18 @@ pub(crate) struct Upkeep {
     turn: Mutex<()>,
     state: Mutex<State>,
     short: AtomicBool,
-    closing: AtomicBool,
+    pub(super) closing: AtomicBool,
     thread: OnceLock<Thread>,
 }
 
 #[derive(Debug, Default)]
 struct State {
     budgets: Budgets,
+    retention: Retention,
+    /// No checkpoint and no reader needs the log below this.
+    unneeded_below: Lsn,
+    /// What the last checkpoint would have held for which replicas were waited for in vain.
+    not_agreed: Option<Lsn>,
     /// Rounds that were asked for, begun and ended: each asker waits for one begun after it asked.
     asked: u64,
     begun: u64,
@@ -231,14 +246,20 @@ impl State {
 
 impl Upkeep {
     /// Upkeep of a store that was opened from a checkpoint.
-    pub(super) fn new(budgets: Budgets, found: Option<(Written, Beginning, Ending)>) -> Self {
+    pub(super) fn new(
+        budgets: Budgets,
+        retention: Retention,
+        found: Option<(Written, Beginning, Ending)>,
+    ) -> Self {
         let mut state = State {
             budgets,
+            retention,
             ..State::default()
         };
         if let Some((written, beginning, ending)) = found {
             state.last_number = written.number;
             state.keep = ending.keep;
+            state.unneeded_below = ending.keep;
             state.checkpoint = Some(CheckpointStats {
                 number: written.number,
                 bytes: written.len,
@@ -250,6 +271,16 @@ impl Upkeep {
             state: Mutex::new(state),
             ..Self::default()
         }
+    }
+
+    pub(super) fn set_retention(&self, retention: Retention) {
+        self.state.lock().retention = retention;
+    }
+
+    /// From where on this store needs the log, and what else is to be kept of it.
+    pub(super) fn kept(&self) -> (Lsn, Retention) {
+        let state = self.state.lock();
+        (state.unneeded_below, state.retention)
     }
 
     fn wake(&self) {
@@ -368,23 +399,23 @@ impl Store {
         self.round_in_turn()
     }
 
-    /// Does a round, and then something with the number of its checkpoint and the data files that
-    /// it names: nothing of what it needs is freed meanwhile.
+    /// Keeps upkeep from doing anything while `f` does something, if so wished after a round. `f`
+    /// gets the number of the last checkpoint, if there is one.
     ///
     /// # Errors
     ///
     /// As [`round`](Self::round).
-    pub(super) fn after_round<R>(
+    pub(super) fn without_upkeep<R>(
         &self,
-        then: impl FnOnce(u64, &mut dyn Iterator<Item = u64>) -> R,
+        round: bool,
+        f: impl FnOnce(Option<u64>) -> R,
     ) -> Result<R, UpkeepError> {
         let _turn = self.upkeep.turn.lock();
-        self.round_in_turn()?;
-        let (number, files) = {
-            let state = self.upkeep.state.lock();
-            (state.last_number, state.live.clone())
-        };
-        Ok(then(number, &mut files.into_keys()))
+        if round {
+            self.round_in_turn()?;
+        }
+        let last = self.upkeep.state.lock().checkpoint;
+        Ok(f(last.map(|last| last.number)))
     }
 
     /// A round. The caller has the turn.
@@ -406,9 +437,27 @@ impl Store {
             return Ok(());
         }
         match plan(&self.figures(), &self.budgets()) {
-            Some(plan) => self.perform(&plan).map(drop),
-            None => Ok(()),
+            Some(plan) if !self.is_futile() => self.perform(&plan).map(drop),
+            _ => {
+                // Those for whom it was kept have got further.
+                let freed = self.let_go()?;
+                self.upkeep.state.lock().total.freed_log_bytes += freed;
+                Ok(())
+            }
         }
+    }
+
+    /// Whether a checkpoint would wait in vain, as the last one did, and nobody asks for one.
+    fn is_futile(&self) -> bool {
+        let state = self.upkeep.state.lock();
+        let lacking = state.not_agreed.zip(self.log.replicated());
+        let in_vain = lacking.is_some_and(|(until, replicated)| replicated < until);
+        in_vain && state.asked <= state.ended
+    }
+
+    /// Whether there is little space left on the disk.
+    pub(super) fn is_short_of_space(&self) -> bool {
+        self.upkeep.short.load(Ordering::Relaxed) || self.log.is_full()
     }
 
     fn budgets(&self) -> Budgets {
@@ -474,6 +523,10 @@ impl Store {
         state.total.add(&round);
         state.last_error = performed.as_ref().err().map(ToString::to_string);
         state.failures += u64::from(performed.is_err());
+        state.not_agreed = match performed {
+            Err(UpkeepError::NotAgreed { until }) => Some(until),
+            _ => None,
+        };
         let waiting = std::mem::take(&mut state.waiting);
         drop(state);
         waiting.into_iter().for_each(Waker::wake);
@@ -515,9 +568,8 @@ impl Store {
         checkpoint::remove_others(&*self.disk, &self.checkpoint_dir(), Some(number))?;
         // Whoever had found a place below is gone then, and nobody finds one any more.
         drop(self.world.write());
-        let start = self.log.beginning();
-        self.log.release(captured.keep)?;
-        round.freed_log_bytes = self.log.beginning().since(start);
+        self.upkeep.state.lock().unneeded_below = captured.keep;
+        round.freed_log_bytes = self.let_go()?;
         let named = |number| captured.files.contains_key(&number);
         round.removed_files = self.data.remove_unused(named)? as u64;
         self.upkeep.state.lock().live = captured.files;

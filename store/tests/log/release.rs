@@ -22,6 +22,7 @@ pub(crate) const RECYCLING: LogOptions = LogOptions {
     spares_max: 2,
     reserve_bytes: 0,
     keep: Lsn::ZERO,
+    retain: 0,
     from: Lsn::ZERO,
     durable: Lsn::ZERO,
     history: Epochs::new(),

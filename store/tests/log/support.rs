@@ -26,6 +26,7 @@ pub(crate) const SMALL: LogOptions = LogOptions {
     spares_max: 1,
     reserve_bytes: 0,
     keep: Lsn::ZERO,
+    retain: 0,
     from: Lsn::ZERO,
     durable: Lsn::ZERO,
     history: Epochs::new(),

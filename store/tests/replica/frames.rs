@@ -4,7 +4,7 @@ use std::task::{Context, Poll, Waker};
 
 use headwater_store::{
     Access, AppendError, EventKind, FramesError, Growth, KeyspaceChange, Lsn, Opening,
-    ReceiveError, Received, Record, StreamNo,
+    ReceiveError, Received, Record, Retention, StreamNo,
 };
 
 use crate::node::{HEADER, Node, cut, lead};
@@ -229,6 +229,7 @@ fn what_was_let_go_of_is_not_given_out() {
         leader.store().log().try_write().expect("the disk works");
     }
     leader.store().log().sync().expect("the disk works");
+    leader.store().retain(Retention::default());
     leader.store().round().expect("the disk works");
     let begins = leader.store().log().beginning();
     assert!(begins > Lsn::ZERO);

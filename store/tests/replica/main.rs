@@ -14,3 +14,4 @@ mod node;
 #[path = "../model/operation.rs"]
 #[allow(dead_code, reason = "the other tests of the model use the rest")]
 mod operation;
+mod waiting;

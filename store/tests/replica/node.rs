@@ -2,11 +2,13 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
-use headwater_store::disk::SimDisk;
+use headwater_store::disk::{Disk, SimDisk};
 use headwater_store::log::LogOptions;
 use headwater_store::{
-    Budgets, FramesError, HistoryId, Lsn, OpenError, Opening, Received, Store, StoreOptions,
+    Agreement, Budgets, FramesError, HistoryId, Lsn, OpenError, Opening, Received, Store,
+    StoreOptions,
 };
 
 /// Bytes of a frame's header.
@@ -21,6 +23,8 @@ pub(crate) fn options(role: Opening) -> StoreOptions {
         log: LogOptions {
             segment_bytes: 8192,
             reserve_bytes: 0,
+            // What the other one may still need.
+            retain: 1 << 30,
             ..LogOptions::default()
         },
         role,
@@ -43,8 +47,18 @@ pub(crate) fn lead(number: u32) -> Opening {
     Opening::Lead(id(number))
 }
 
+/// Opens a store whose checkpoints wait for nobody.
 pub(crate) fn open(disk: &SimDisk, role: Opening) -> Result<Arc<Store>, OpenError> {
-    Store::open(Arc::new(disk.clone()), dir(), options(role))
+    open_in(disk, dir(), role)
+}
+
+fn open_in(disk: &SimDisk, dir: &Path, role: Opening) -> Result<Arc<Store>, OpenError> {
+    let store = Store::open(Arc::new(disk.clone()), dir, options(role))?;
+    store.set_agreement(Agreement {
+        upto: None,
+        patience: Duration::ZERO,
+    });
+    Ok(store)
 }
 
 /// A store and its disk.
@@ -90,6 +104,18 @@ impl Node {
         self.arrived.clear();
         self.disk = disk;
         self.store = Some(open(&self.disk, role).expect("the disk works"));
+    }
+
+    /// Goes on from a copy that lies elsewhere on a disk.
+    pub(crate) fn become_copy(&mut self, disk: &SimDisk, copy: &Path) {
+        self.store = None;
+        self.arrived.clear();
+        self.disk = disk.after_kill();
+        self.disk
+            .rename(copy, Path::new("/replica"))
+            .expect("it is there");
+        let store = open_in(&self.disk, Path::new("/replica"), Opening::Follow);
+        self.store = Some(store.expect("the disk works"));
     }
 
     /// Takes what has arrived, as far as it is whole frames.

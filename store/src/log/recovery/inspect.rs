@@ -20,7 +20,11 @@ use crate::lsn::Lsn;
 pub(crate) struct Inspected {
     /// The segments that are needed, in order.
     pub(crate) segments: Vec<SegmentSeen>,
-    /// Those that are not needed any more.
+    /// Those before them that are kept for who follows: they lead up to them without a gap.
+    pub(crate) retained: Vec<PathBuf>,
+    /// The parts of these that are no frames.
+    pub(crate) retained_gaps: Vec<(PathBuf, Range<Lsn>)>,
+    /// Those that nobody needs any more.
     pub(crate) below: Vec<PathBuf>,
     /// The files that were made, or kept, for what is to come.
     pub(crate) spares: u64,
@@ -123,7 +127,7 @@ pub(crate) fn inspect(
     let surveyed = Surveyed::of(&options, replay, names, &mut open)?;
     let Surveyed {
         names,
-        below,
+        mut below,
         found,
         seen,
         walk,
@@ -172,9 +176,23 @@ pub(crate) fn inspect(
             },
         });
     }
+    let (mut retained, mut retained_gaps) = (Vec::new(), Vec::new());
+    let mut next = found.first().map(Found::base);
+    while let (Some(to), Some(base)) = (next, below.last()) {
+        let file = open(*base)?;
+        if !file.leads_to(to)? {
+            break;
+        }
+        let gaps = gaps(&file, Some(to))?.into_iter();
+        retained_gaps.extend(gaps.map(|gap| (file.path().to_owned(), gap)));
+        retained.push(file.path().to_owned());
+        next = below.pop();
+    }
     let is_unknown = |name: &&String| segment::base_of(name).is_none() && !spare::is_spare(name);
     Ok(Inspected {
         segments,
+        retained,
+        retained_gaps,
         below: below.iter().map(|base| segment::path(dir, *base)).collect(),
         spares: names.iter().filter(|name| spare::is_spare(name)).count() as u64,
         unknown: names

@@ -53,6 +53,14 @@ impl Found {
         self.len
     }
 
+    /// Whether it is a segment whose frames can lead up to `next`, by its header.
+    pub(super) fn leads_to(&self, next: Lsn) -> Result<bool, DiskError> {
+        let mut buffer = Vec::new();
+        let header = Reading::new(self, &mut buffer).header()?;
+        let is_itself = matches!(header, HeaderSeen::Whole { base, .. } if base == self.base);
+        Ok(is_itself && position(self.base, next) <= self.len)
+    }
+
     /// Cuts off what lies behind the frames, durably.
     pub(super) fn cut(&self, seen: &Seen) -> Result<(), DiskError> {
         if seen.dirt == 0 {
@@ -157,6 +165,8 @@ pub(super) struct Walk<'a> {
     /// The epochs that begin at or behind `from`.
     begun: Vec<Epoch>,
     witness: Lsn,
+    /// Where the last record ends.
+    records_end: Lsn,
     frames: u64,
     progress: Option<&'a Progress>,
     replay: Replay<'a>,
@@ -170,6 +180,7 @@ impl<'a> Walk<'a> {
             before: &options.history,
             begun: Vec::new(),
             witness: options.durable,
+            records_end: options.from,
             frames: 0,
             progress: options.progress.as_deref(),
             replay,
@@ -201,6 +212,11 @@ impl<'a> Walk<'a> {
     /// Everything below has been durable.
     pub(super) fn witness(&self) -> Lsn {
         self.witness
+    }
+
+    /// Where the last record ends, of which some may lie before what was followed.
+    pub(super) fn records_end(&self) -> Lsn {
+        self.records_end
     }
 
     /// The epochs that were followed, from `from` on.
@@ -285,6 +301,7 @@ impl<'a> Walk<'a> {
                 progress.add(frame.len() as u64);
             }
             if frame.facts.kind == Kind::Batch && end > self.from {
+                self.records_end = end;
                 let at = frame.facts.lsn.plus(frame::HEADER as u64);
                 (self.replay)(at, frame.facts.records, frame.body)
                     .map_err(|cause| OpenError::Malformed { at, cause })?;
@@ -446,6 +463,7 @@ mod tests {
             before: &History::new(),
             begun: Vec::new(),
             witness: Lsn::ZERO,
+            records_end: Lsn::ZERO,
             frames: 0,
             progress: None,
             replay,
