@@ -18,8 +18,10 @@
 //! * The target has its name once everything in it is durable.
 //! * Nobody writes other bytes into a file with two names: a log uses no such file again, and all
 //!   that an open writes into a segment which is not the last are the bytes that are there.
-//! * What fails leaves nothing, unless the machine stops; and then nothing under the target's name.
+//! * What fails leaves nothing, unless the machine stops; and then nothing under the target's name,
+//!   and nothing that stands in the way of the next backup.
 
+mod target;
 #[cfg(test)]
 mod tests;
 
@@ -27,6 +29,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+pub(crate) use self::target::Target;
 use crate::checkpoint::{self, Skim};
 use crate::data::DataFile;
 use crate::disk::Disk;
@@ -152,6 +155,7 @@ pub(crate) type CopyTo<'a> = dyn Fn(&Path) -> Result<(), DiskError> + 'a;
 pub fn backup(disk: &dyn Disk, dir: &Path, target: &Path) -> Result<Backup, BackupError> {
     let [log_dir, data_dir, checkpoint_dir] = PARTS.map(|part| dir.join(part));
     let _lock = disk.lock_to_read(dir)?;
+    let target = Target::begin(disk, target)?;
     let names = disk.list(&log_dir)?;
     let taken = match checkpoint::load(disk, &checkpoint_dir, |_| Ok(Skim::default())) {
         Err(OpenError::Disk(fault)) if fault.source.kind() == io::ErrorKind::NotFound => None,
@@ -194,7 +198,7 @@ pub fn backup(disk: &dyn Disk, dir: &Path, target: &Path) -> Result<Backup, Back
             copy: (!unchanging).then_some(copy),
         });
     }
-    write(disk, target, end.at, &items)
+    target.write(end.at, &items)
 }
 
 impl Item<'_> {
@@ -203,69 +207,29 @@ impl Item<'_> {
     }
 }
 
-/// Makes a backup of `items`, each of which lies in a part of a store's directory, as the directory
-/// `target`; together they hold everything below `lsn`.
-///
-/// # Errors
-///
-/// When the target is taken, or the disk refuses. No target is left.
-pub(crate) fn write(
-    disk: &dyn Disk,
-    target: &Path,
-    lsn: Lsn,
-    items: &[Item<'_>],
-) -> Result<Backup, BackupError> {
-    // Without a slash at its end.
-    let target: &PathBuf = &target.components().collect();
-    let mut temporary = target.clone().into_os_string();
-    temporary.push(".tmp");
-    let temporary = &PathBuf::from(temporary);
-    for path in [target, temporary] {
-        // One that is empty does not stand in the way of a rename.
-        let names = match disk.list(path) {
-            Err(fault) if fault.source.kind() == io::ErrorKind::NotFound => continue,
-            names => names?,
-        };
-        if path == temporary || !names.is_empty() {
-            let path = path.to_owned();
-            return Err(BackupError::Taken { path });
-        }
-    }
-    let written = write_parts(disk, temporary, items).and_then(|(bytes, copied_bytes)| {
-        disk.rename(temporary, target)?;
+impl Target<'_> {
+    /// Makes the backup of `items`, each of which lies in a part of a store's directory; together
+    /// they hold everything below `lsn`.
+    ///
+    /// # Errors
+    ///
+    /// When the disk refuses. No target is left.
+    pub(crate) fn write(self, lsn: Lsn, items: &[Item<'_>]) -> Result<Backup, BackupError> {
+        let (bytes, copied_bytes) = write_parts(self.disk(), self.dir(), items)?;
+        self.finish()?;
         Ok(Backup {
             lsn,
             files: items.len() as u64,
             bytes,
             copied_bytes,
         })
-    });
-    match written {
-        Ok(backup) => {
-            let parent = target.parent().filter(|dir| !dir.as_os_str().is_empty());
-            disk.sync_dir(parent.unwrap_or(Path::new(".")))?;
-            Ok(backup)
-        }
-        Err(refused) => {
-            // The refusal is what counts. What cannot be removed has a name that nobody trusts.
-            for part in PARTS.map(|part| temporary.join(part)) {
-                for name in disk.list(&part).unwrap_or_default() {
-                    let _ = disk.remove(&part.join(name));
-                }
-                let _ = disk.remove_dir(&part);
-            }
-            let _ = disk.remove_dir(temporary);
-            Err(refused.into())
-        }
     }
 }
 
-/// Makes the directory, durably; how many bytes it has, and how many of them were copied.
+/// Fills the parts of a directory, durably; how many bytes it has then, and how many of them were
+/// copied.
 fn write_parts(disk: &dyn Disk, dir: &Path, items: &[Item<'_>]) -> Result<(u64, u64), DiskError> {
     let (mut bytes, mut copied_bytes) = (0, 0);
-    for part in PARTS {
-        disk.create_dir(&dir.join(part))?;
-    }
     for item in items {
         let mut from_end = item.source.components().rev();
         let name = from_end.next().expect("an item is a file");

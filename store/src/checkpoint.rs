@@ -369,6 +369,11 @@ pub(crate) fn path(dir: &Path, number: u64) -> PathBuf {
     dir.join(format!("{number:020}.ckpt"))
 }
 
+/// Whether a file of this name is a checkpoint, or was to become one.
+pub(crate) fn is_checkpoint(name: &str) -> bool {
+    number_of(name).is_some() || is_unfinished(name)
+}
+
 fn number_of(name: &str) -> Option<u64> {
     let digits = name.strip_suffix(".ckpt")?;
     let plain = digits.len() == 20 && digits.bytes().all(|digit| digit.is_ascii_digit());

@@ -68,6 +68,7 @@ pub use self::options::{Growth, LogOptions, LogStats, Opening, SyncPolicy};
 pub use self::progress::Progress;
 pub(crate) use self::recovery::{EndSeen, Inspected, SegmentSeen, inspect, segment_of};
 use self::segment::Segment;
+pub(crate) use self::segment::is_of_a_log;
 use self::spare::{Fill, Maker, Spare};
 use self::syncer::{Background, SpareMade};
 use self::tail::{InFlight, Tail};

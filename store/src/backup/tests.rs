@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{Backup, BackupError, backup};
+use super::{Backup, BackupError, Target, backup};
 use crate::check::tests::streams::{add, open};
 use crate::check::tests::{DIR, append, history, log_only, open_log, path, settled, told_in};
 use crate::disk::{Disk, Fault, Loss, Repeat, SimDisk};
@@ -190,6 +190,29 @@ fn a_server_in_the_directory_and_anything_in_the_target_are_refused() {
 }
 
 #[test]
+fn a_target_that_is_being_made_is_let_be() {
+    let disk = with_backups(log_only());
+    let making = Target::begin(&disk, Path::new(TARGET)).unwrap();
+    let refused = back_up(&disk).unwrap_err().to_string();
+    assert_eq!(refused, "/backups/monday.tmp is there already");
+    drop(making);
+    back_up(&disk).unwrap();
+    whole(&disk);
+}
+
+#[test]
+fn a_running_store_does_no_round_for_a_target_that_is_taken() {
+    let disk = with_backups(SimDisk::new());
+    let store = open(&disk, 3000);
+    add(&store, b"jobs", 1, 10);
+    let taken = Path::new(TARGET);
+    store.backup(taken).unwrap();
+    let rounds = store.upkeep_stats().rounds;
+    assert!(matches!(store.backup(taken), Err(BackupError::Taken { path }) if path == taken));
+    assert_eq!(store.upkeep_stats().rounds, rounds);
+}
+
+#[test]
 fn a_backup_that_fails_leaves_nothing() {
     let before = with_backups(settled());
     for call in 0..calls_of_a_backup(&before) {
@@ -226,6 +249,11 @@ fn a_crash_leaves_no_half_of_a_backup_under_its_name() {
             let disk = disk.after_crash(loss);
             if disk.list(Path::new(TARGET)).is_ok() {
                 whole(&disk);
+            } else {
+                // What it left does not stand in the way.
+                back_up(&disk).unwrap();
+                whole(&disk);
+                assert_eq!(disk.list(Path::new("/backups")).unwrap(), ["monday"]);
             }
         }
     }

@@ -37,6 +37,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::fences::Fences;
+use super::spare::is_spare;
 use crate::disk::File;
 use crate::error::DiskError;
 use crate::lsn::Lsn;
@@ -119,6 +120,11 @@ pub(crate) fn base_of(name: &str) -> Option<Lsn> {
     } else {
         None
     }
+}
+
+/// Whether a file of this name is a segment, or a [spare](super::spare).
+pub(crate) fn is_of_a_log(name: &str) -> bool {
+    base_of(name).is_some() || is_spare(name)
 }
 
 /// The header of a segment.

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use super::Store;
-use crate::backup::{Backup, BackupError, Item, write};
+use crate::backup::{Backup, BackupError, Item, Target};
 use crate::checkpoint::{self, Skim};
 use crate::data::Name;
 use crate::log::Held;
@@ -21,6 +21,7 @@ impl Store {
     ///
     /// When the target is taken, or the disk refuses. No target is left.
     pub fn backup(&self, target: &Path) -> Result<Backup, BackupError> {
+        let target = Target::begin(&*self.disk, target)?;
         self.without_upkeep(true, |last| self.copy_all(last, target))?
     }
 
@@ -32,11 +33,12 @@ impl Store {
     ///
     /// As [`backup`](Self::backup).
     pub fn backup_for_replica(&self, target: &Path) -> Result<Backup, BackupError> {
+        let target = Target::begin(&*self.disk, target)?;
         self.without_upkeep(false, |last| self.copy_all(last, target))?
     }
 
     /// Copies the checkpoint `last`, and all that it needs. Upkeep does nothing meanwhile.
-    fn copy_all(&self, last: Option<u64>, target: &Path) -> Result<Backup, BackupError> {
+    fn copy_all(&self, last: Option<u64>, target: Target<'_>) -> Result<Backup, BackupError> {
         let durable = self.log.sync()?;
         let mut items = Vec::new();
         let mut keep = Lsn::ZERO;
@@ -68,6 +70,6 @@ impl Store {
                 copy: (!is_sealed).then_some(copy),
             }
         }));
-        write(&*self.disk, target, durable, &items)
+        target.write(durable, &items)
     }
 }
