@@ -235,12 +235,15 @@ proptest! {
             perform(step, &mut pending, &mut model);
         }
         let mut image = image(&pending);
-        for (place, value) in changes {
-            *place.get_mut(&mut image) = value;
-        }
         if let Some(cut) = cut {
-            image.truncate(cut.index(image.len()));
-            prop_assert!(decode(&image).is_err() || image.is_empty() || model.is_empty());
+            let cut = cut.index(image.len());
+            prop_assert!(decode(&image[..cut]).is_err() || cut == 0 || model.is_empty());
+            image.truncate(cut);
+        }
+        if !image.is_empty() {
+            for (place, value) in changes {
+                *place.get_mut(&mut image) = value;
+            }
         }
         if let Ok((pending, _)) = decode(&image) {
             let model = all(&pending).into_iter().map(|entry| (entry.id, entry)).collect();
