@@ -119,6 +119,33 @@ fn a_round_changes_nothing_that_can_be_seen() {
 }
 
 #[test]
+fn a_round_settles_all_of_many_streams_and_of_a_node_larger_than_an_extent() {
+    let disk = SimDisk::new();
+    let store = open(&disk);
+    let keys: Vec<Vec<u8>> = (0..200_u8).map(|key| vec![key]).collect();
+    let keys: Vec<&[u8]> = keys.iter().map(|key| &key[..]).collect();
+    add(&store, &keys, 2, 10);
+    store.alone().create(0, b"large", 0).unwrap();
+    let mut buffer = Vec::new();
+    let fields = Fields::encode([&b"f"[..], b"v"], &mut buffer);
+    let unlimited = NodeLimits {
+        bytes: 0,
+        entries: 0,
+    };
+    let count = 70_000;
+    with(&store, b"large", |stream| {
+        for ms in 1..=count {
+            let added = stream.entry_added(StreamId::new(ms, 0), fields, unlimited);
+            stream.commit(&[added])?;
+        }
+        Ok(())
+    });
+    store.log().sync().unwrap();
+    let round = store.round().unwrap();
+    assert_eq!(round.settled_entries, 400 + count);
+}
+
+#[test]
 fn what_was_trimmed_leaves_the_disk() {
     let disk = SimDisk::new();
     let store = open(&disk);
