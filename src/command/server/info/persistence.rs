@@ -113,6 +113,9 @@ fn log(fields: &mut Fields, log: &Log) {
     fields.put("log_spares", figures.spares);
     fields.put("log_bytes_on_disk", figures.bytes_on_disk);
     fields.put("log_room", figures.room);
+    fields.put("log_released_bytes", figures.released_bytes);
+    fields.put("log_files_recycled", figures.recycled);
+    fields.put("log_files_made", figures.made);
     fields.put("log_frames", figures.frames);
     fields.put("log_writes", figures.writes);
     fields.put("log_syncs", figures.syncs);
