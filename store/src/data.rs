@@ -48,14 +48,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use parking_lot::Mutex;
 
 use self::ahead::Ahead;
-pub(crate) use self::block::{Block, BlockEntry, NodeHead, NodePiece};
+pub(crate) use self::block::{BlockEntry, NodeHead, NodePiece};
 use self::cache::BlockCache;
 pub(crate) use self::extent::{Extent, ExtentRow};
 pub(crate) use self::file::{DataFile, Name};
 pub(crate) use self::index::{BlockRow, Index};
 pub use self::reader::{Cold, Loaded, Missing};
 pub(crate) use self::reader::{Patience, Pinned, Reader};
-pub(crate) use self::verify::{Verdict, verify};
+pub(crate) use self::verify::verify;
 pub(crate) use self::writer::FileWriter;
 use crate::disk::Disk;
 use crate::error::{DataError, DiskError};

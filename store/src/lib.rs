@@ -10,11 +10,6 @@ pub mod check;
 mod checkpoint;
 mod codec;
 pub mod cut;
-#[allow(
-    dead_code,
-    unused_imports,
-    reason = "the checker, which verifies data files, is being built"
-)]
 pub mod data;
 pub mod disk;
 pub mod error;

@@ -15,7 +15,6 @@
 //! when it runs again with those loaded it gets further, whatever the cache has dropped meanwhile.
 
 use std::cell::{Cell, RefCell};
-use std::ops::Range;
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
@@ -289,36 +288,6 @@ impl<'d> Reader<'d> {
         match self.get(wanted)? {
             (Cached::Entries(block), pin) => Ok(Pinned { block, pin }),
             (Cached::Index(_), _) => unreachable!("a position holds one kind of block"),
-        }
-    }
-
-    /// Makes sure of several blocks of an extent, or says at once which of them are missing.
-    ///
-    /// # Errors
-    ///
-    /// When some must be read and cannot, or may not at once.
-    ///
-    /// # Panics
-    ///
-    /// When the index has no such blocks.
-    pub(crate) fn warm(
-        &self,
-        extent: &Arc<Extent>,
-        index: &Index,
-        blocks: Range<usize>,
-    ) -> Result<(), Missing> {
-        let mut cold = Cold::default();
-        for block in blocks {
-            match self.block(extent, index, block) {
-                Ok(_) => (),
-                Err(Missing::Cold(one)) => cold.0.extend(one.0),
-                Err(unreadable) => return Err(unreadable),
-            }
-        }
-        if cold.is_empty() {
-            Ok(())
-        } else {
-            Err(Missing::Cold(cold))
         }
     }
 

@@ -12,7 +12,8 @@ use std::sync::Arc;
 
 use proptest::test_runner::Config as ProptestConfig;
 
-use super::{Data, Extent, FileWriter, NodeHead, Patience, Reader, Verdict, file};
+use super::verify::Verdict;
+use super::{Data, Extent, FileWriter, NodeHead, Patience, Reader, file};
 use crate::disk::SimDisk;
 use crate::error::DiskError;
 use crate::id::{StreamId, StreamNo};

@@ -226,11 +226,6 @@ impl FileWriter {
         Ok((file, extents))
     }
 
-    /// Gives the file up. Dropping the writer does the same.
-    pub(crate) fn abandon(self) {
-        drop(self);
-    }
-
     fn end(&self) -> u64 {
         self.written + self.buffer.len() as u64
     }

@@ -98,7 +98,8 @@ impl<'s> Access<'s> {
     }
 
     /// From now on, reads what is missing from the disk at once, while everybody waits: for one who
-    /// cannot begin again. After the first change it is so anyway.
+    /// cannot begin again. After the first change it is so anyway. Who serves clients can.
+    #[cfg(any(test, feature = "sim"))]
     pub fn wait_for_disk(&self) {
         self.reader.set_patience(Patience::Wait);
     }

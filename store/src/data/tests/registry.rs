@@ -93,7 +93,7 @@ fn what_nobody_adopts_is_an_orphan() {
     let mut expected = [&data_files[..], &["00000000000000000010.tmp"], &strangers].concat();
     expected.sort_unstable();
     assert_eq!(left, expected);
-    writer.abandon();
+    drop(writer);
     assert_eq!(disk.list(Path::new(DIR)).unwrap().len(), expected.len() - 1);
     assert_eq!(data.remove_orphans(|_| false).unwrap(), 1);
     assert_eq!(data.remove_orphans(|_| false).unwrap(), 0);
