@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 
-use headwater_store::disk::{Loss, SimDisk};
+use headwater_store::disk::{Disk, Loss, SimDisk};
 use headwater_store::log::{LogOptions, Opening};
 use headwater_store::{
     Budgets, Change, CommitError, Fields, HistoryId, IdRule, Ids, Loaded, Missing, NodeLimits,
@@ -165,6 +165,46 @@ fn what_was_trimmed_leaves_the_disk() {
         Ok(stream.len())
     });
     assert_eq!(gone, Some(8));
+}
+
+/// The names in the directory of data files.
+fn data_files(disk: &SimDisk) -> Vec<String> {
+    disk.list(Path::new("/store/data")).unwrap()
+}
+
+#[test]
+fn a_start_removes_the_data_files_that_no_checkpoint_names() {
+    let disk = SimDisk::new();
+    let store = open(&disk);
+    add(&store, &[b"a"], 100, 100);
+    store.round().unwrap();
+    drop(store);
+    let needed = data_files(&disk);
+    for orphan in ["00000000000000000077.data", "00000000000000000078.tmp"] {
+        let path = Path::new("/store/data").join(orphan);
+        drop(disk.create(&path, 10).unwrap());
+    }
+    drop(open(&disk));
+    assert_eq!(data_files(&disk), needed);
+}
+
+#[test]
+fn a_number_of_a_data_file_is_not_given_again_after_a_start() {
+    let disk = SimDisk::new();
+    let store = open(&disk);
+    add(&store, &[b"a"], 100, 100);
+    store.round().unwrap();
+    let first = data_files(&disk);
+    assert_eq!(first.len(), 1);
+    trim(&store, b"a", 0);
+    store.round().unwrap();
+    assert_eq!(data_files(&disk), [""; 0]);
+    drop(store);
+    let store = open(&disk);
+    add(&store, &[b"a"], 100, 100);
+    store.round().unwrap();
+    let next = data_files(&disk);
+    assert!(next.len() == 1 && next > first, "{next:?} after {first:?}");
 }
 
 #[test]
