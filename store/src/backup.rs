@@ -34,12 +34,13 @@ use crate::checkpoint::{self, Skim};
 use crate::data::DataFile;
 use crate::disk::Disk;
 use crate::error::{DataError, DiskError, OpenError, Poisoned};
+use crate::install;
 use crate::log::inspect;
 use crate::lsn::Lsn;
 use crate::store::UpkeepError;
 
 /// The parts of a store's directory.
-const PARTS: [&str; 3] = ["log", "data", "checkpoint"];
+pub(crate) const PARTS: [&str; 3] = ["log", "data", "checkpoint"];
 
 /// Bytes that are copied at a time.
 const PIECE: u64 = 1 << 20;
@@ -70,6 +71,11 @@ pub enum BackupError {
     Open(OpenError),
     /// No checkpoint could be taken.
     Upkeep(UpkeepError),
+    /// A copy has arrived that replaces the store, as soon as a server starts.
+    Pending {
+        /// Its directory.
+        path: PathBuf,
+    },
     /// There is something under the name of the target already.
     Taken {
         /// The target, or its name while it is made.
@@ -84,6 +90,11 @@ impl fmt::Display for BackupError {
             Self::Disk(fault) => fault.fmt(f),
             Self::Open(error) => error.fmt(f),
             Self::Upkeep(error) => error.fmt(f),
+            Self::Pending { path } => write!(
+                f,
+                "{} is to replace the store; start a server first",
+                path.display()
+            ),
             Self::Taken { path } => write!(f, "{} is there already", path.display()),
         }
     }
@@ -96,7 +107,7 @@ impl std::error::Error for BackupError {
             Self::Disk(fault) => fault.source(),
             Self::Open(error) => error.source(),
             Self::Upkeep(error) => error.source(),
-            Self::Taken { .. } => None,
+            Self::Pending { .. } | Self::Taken { .. } => None,
         }
     }
 }
@@ -155,6 +166,9 @@ pub(crate) type CopyTo<'a> = dyn Fn(&Path) -> Result<(), DiskError> + 'a;
 pub fn backup(disk: &dyn Disk, dir: &Path, target: &Path) -> Result<Backup, BackupError> {
     let [log_dir, data_dir, checkpoint_dir] = PARTS.map(|part| dir.join(part));
     let _lock = disk.lock_to_read(dir)?;
+    if let Some(path) = install::pending(disk, dir)? {
+        return Err(BackupError::Pending { path });
+    }
     let target = Target::begin(disk, target)?;
     let names = disk.list(&log_dir)?;
     let taken = match checkpoint::load(disk, &checkpoint_dir, |_| Ok(Skim::default())) {
@@ -256,7 +270,7 @@ fn write_parts(disk: &dyn Disk, dir: &Path, items: &[Item<'_>]) -> Result<(u64, 
 }
 
 /// Copies a file into a new one, and makes its bytes durable.
-fn copy_file(disk: &dyn Disk, from: &Path, to: &Path) -> Result<(), DiskError> {
+pub(crate) fn copy_file(disk: &dyn Disk, from: &Path, to: &Path) -> Result<(), DiskError> {
     let from = disk.open_to_read(from)?;
     let len = from.len()?;
     let to = disk.create(to, len)?;

@@ -44,6 +44,7 @@ use crate::data::Data;
 use crate::disk::Disk;
 use crate::error::{DiskError, OpenError};
 use crate::history::History;
+use crate::install;
 
 /// How much was looked at.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -113,10 +114,17 @@ pub fn check(
     for name in check.names(disk.list(dir)) {
         let file = dir.join(&name);
         match &*name {
+            "arrived" | "installing" => check.note(What::Arrived { dir: file }),
+            "incoming" => check.note(What::Incoming { dir: file }),
+            "outgoing" => check.note(What::Outgoing { dir: file }),
             "LOCK" | "log" | "data" | "checkpoint" => {}
             "cut" => check.kept(&file),
             _ => check.note(What::Unknown { file }),
         }
+    }
+    if install::pending(check.disk, dir)?.is_some() {
+        // What is there otherwise goes.
+        return Ok(check.summary);
     }
     let [log, data, checkpoint] = listed.map(|listed| check.names(listed));
     let known = check.checkpoints(&parts[2], &checkpoint);

@@ -28,6 +28,7 @@ use crate::checkpoint::{self, Loaded, Skim};
 use crate::disk::Disk;
 use crate::error::{DiskError, OpenError};
 use crate::history::{Epoch, History, HistoryId};
+use crate::install;
 use crate::log::{inspect, truncate};
 use crate::lsn::Lsn;
 
@@ -123,6 +124,7 @@ impl From<OpenError> for CutError {
 /// changed then. When the disk refuses: then the log ends where it did, at `at`, or in between.
 pub fn cut(disk: &dyn Disk, dir: &Path, at: Lsn) -> Result<Cut, CutError> {
     let _lock = disk.lock(dir)?;
+    install::finish(disk, dir)?;
     let checkpoint_dir = dir.join("checkpoint");
     disk.create_dir(&checkpoint_dir)?;
     let (taken, beyond) = choose(disk, &checkpoint_dir, at)?;

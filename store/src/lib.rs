@@ -15,6 +15,7 @@ pub mod disk;
 pub mod error;
 pub mod history;
 pub mod id;
+pub mod install;
 pub mod log;
 pub mod lsn;
 pub mod map;

@@ -45,6 +45,11 @@ pub struct Finding {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum What {
+    /// A copy of another store, which is to replace this one.
+    Arrived {
+        /// Its directory.
+        dir: PathBuf,
+    },
     /// Another segment begins behind the place where a crash tore the log.
     BehindTear {
         /// The segment.
@@ -94,6 +99,11 @@ pub enum What {
         /// Why it cannot be.
         what: &'static str,
     },
+    /// A copy of another store that has not arrived as a whole.
+    Incoming {
+        /// Its directory.
+        dir: PathBuf,
+    },
     /// A checkpoint names a data file that is not there.
     Missing {
         /// The data file.
@@ -119,6 +129,11 @@ pub enum What {
     Orphan {
         /// The file.
         file: PathBuf,
+    },
+    /// Copies of this store for others.
+    Outgoing {
+        /// Their directory.
+        dir: PathBuf,
     },
     /// A whole frame, right by its checksum, holds records that do not decode.
     Record {
@@ -171,15 +186,18 @@ impl What {
     #[must_use]
     pub fn file(&self) -> Option<&Path> {
         match self {
-            Self::BehindTear { file }
+            Self::Arrived { dir: file }
+            | Self::BehindTear { file }
             | Self::CutOff { dir: file, .. }
             | Self::Epoch { file, .. }
             | Self::Gap { file, .. }
             | Self::Impossible { file, .. }
+            | Self::Incoming { dir: file }
             | Self::Missing { file, .. }
             | Self::NeverOpened { dir: file }
             | Self::NotInLog { file, .. }
             | Self::Orphan { file }
+            | Self::Outgoing { dir: file }
             | Self::Record { file, .. }
             | Self::Stream { file, .. }
             | Self::Superseded { file }
@@ -208,6 +226,10 @@ impl fmt::Display for What {
             write!(f, "{}: ", file.display())?;
         }
         match self {
+            Self::Arrived { .. } => f.write_str(
+                "a copy of another store, which replaces this one at the next start; nothing else \
+                 was looked at",
+            ),
             Self::BehindTear { .. } => f.write_str("lies behind a tear; a start removes it"),
             Self::Checkpoint(error) => error.fmt(f),
             Self::Corrupt(corruption) => corruption.fmt(f),
@@ -234,6 +256,9 @@ impl fmt::Display for What {
             Self::Impossible { at, what, .. } => {
                 write!(f, "the record at LSN {at} is impossible: {what}")
             }
+            Self::Incoming { .. } => f.write_str(
+                "a part of a copy of another store; a replica goes on receiving it, or begins anew",
+            ),
             Self::Missing { checkpoint, .. } => {
                 write!(f, "is not there, and {} needs it", checkpoint.display())
             }
@@ -244,6 +269,7 @@ impl fmt::Display for What {
                  at LSN {at}"
             ),
             Self::Orphan { .. } => f.write_str("no checkpoint names it; a start removes it"),
+            Self::Outgoing { .. } => f.write_str("copies that replicas are to get"),
             Self::Record { at, cause, .. } => write!(f, "the record at LSN {at}: {cause}"),
             Self::Stream { stream, what, .. } => write!(f, "stream {stream}: {what}"),
             Self::Superseded { .. } => f.write_str("is not needed any more; a start removes it"),

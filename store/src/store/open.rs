@@ -14,6 +14,7 @@ use crate::checkpoint::{self, Beginning, Ending, Load, Loaded, StreamItem};
 use crate::data::{Data, DataFile, Patience, Reader};
 use crate::disk::Disk;
 use crate::error::{DataError, Malformed, OpenError};
+use crate::install;
 use crate::log::{Log, LogOptions};
 use crate::lsn::Lsn;
 use crate::record::records;
@@ -21,7 +22,8 @@ use crate::sabotage::{self, Bug};
 use crate::state::{Restore, Stream};
 
 impl Store {
-    /// Opens the store in a directory, or creates it, and brings its state back from the newest
+    /// Opens the store in a directory, or creates it; finishes an [installation](crate::install)
+    /// that was begun; and brings its state back from the newest
     /// checkpoint and the log. No other process can open it until the store is dropped.
     ///
     /// Starts no threads: see [`start`](Self::start).
@@ -42,6 +44,7 @@ impl Store {
     ) -> Result<Arc<Self>, OpenError> {
         disk.create_dir(dir)?;
         let lock = disk.lock(dir)?;
+        install::finish(&*disk, dir)?;
         let data = Data::open(disk.clone(), &dir.join("data"), options.cache_bytes)?;
         let checkpoints = dir.join("checkpoint");
         disk.create_dir(&checkpoints)?;

@@ -6,6 +6,7 @@
 
 mod cut;
 mod frames;
+mod install;
 mod life;
 #[path = "../model/model.rs"]
 #[allow(dead_code, reason = "the other tests of the model use the rest")]
