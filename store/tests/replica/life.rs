@@ -1,13 +1,19 @@
 //! Random lives of a pair: what one does, the other gets in pieces of any size; both are closed,
-//! opened and tidied up whenever it happens; and they change roles.
+//! opened, tidied up and struck by power failures whenever it happens; and they change roles, with
+//! and without anything lost. Who comes back cuts what the other never had, or gets a copy.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 
+use headwater_store::cut::{CutError, cut};
+use headwater_store::disk::{Disk, Loss};
+use headwater_store::install::{incoming, install};
 use headwater_store::{Budgets, CommitError, Lsn, Opening, Retention, Store};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use crate::node::{Node, id, lead, shared};
+use crate::node::{Node, dir, id, lead, shared};
 use crate::operation::{Operation, operation};
 
 /// How many milliseconds pass between operations.
@@ -22,7 +28,11 @@ fn budget() -> u32 {
 
 #[derive(Clone, Debug)]
 enum Step {
+    /// The leader loses power and what was not synced, and the other one leads.
+    Fail(u64),
     Perform(Operation),
+    /// One of the two loses power, and comes back as what it was.
+    Power(usize, u64),
     Reopen(usize),
     /// A round of upkeep at one of the two that leaves so much of the log unsettled.
     Round(usize, u64),
@@ -30,18 +40,22 @@ enum Step {
     Ship(usize),
     /// They change roles, with nothing lost.
     Swap,
+    Sync(usize),
     Write,
 }
 
 fn step() -> impl Strategy<Value = Step> {
     let node = || 0..2_usize;
     prop_oneof![
+        1 => any::<u64>().prop_map(Step::Fail),
         30 => operation().prop_map(Step::Perform),
+        1 => (node(), any::<u64>()).prop_map(|(node, seed)| Step::Power(node, seed)),
         1 => node().prop_map(Step::Reopen),
         2 => (node(), prop_oneof![Just(0), 0..10_000_u64])
             .prop_map(|(node, settle)| Step::Round(node, settle)),
         15 => prop_oneof![1..200_usize, 1..100_000_usize].prop_map(Step::Ship),
         1 => Just(Step::Swap),
+        3 => node().prop_map(Step::Sync),
         10 => Just(Step::Write),
     ]
 }
@@ -51,6 +65,9 @@ struct Pair {
     nodes: [Node; 2],
     leader: usize,
     ids: u32,
+    /// How often a log was cut, and a copy was made.
+    cuts: u64,
+    copies: u64,
     /// What was known where frames end, and where they might.
     dumps: BTreeMap<Lsn, String>,
 }
@@ -62,6 +79,8 @@ impl Pair {
             nodes,
             leader: 0,
             ids: 1,
+            cuts: 0,
+            copies: 0,
             dumps: BTreeMap::new(),
         };
         pair.note();
@@ -170,8 +189,104 @@ impl Pair {
                 self.leader = 1 - self.leader;
                 self.note();
             }
+            Step::Fail(seed) => {
+                let before = self.nodes[self.leader]
+                    .disk
+                    .after_crash(Loss::Sectors(*seed));
+                let id = id(self.draw());
+                let begun = self.follower().store().lead(id).expect("there is room");
+                let old = self.leader;
+                self.leader = 1 - old;
+                self.goes_on_at(begun);
+                self.nodes[old].become_disk(before, Opening::Follow);
+                self.meet();
+            }
+            Step::Power(node, seed) => {
+                let left = self.nodes[*node].disk.after_crash(Loss::Pages(*seed));
+                let leads = *node == self.leader;
+                let role = if leads {
+                    lead(self.draw())
+                } else {
+                    Opening::Follow
+                };
+                self.nodes[*node].become_disk(left, role);
+                if leads {
+                    let begun = *self.leader().store().history().current().expect("it leads");
+                    self.goes_on_at(begun.start);
+                }
+                self.meet();
+            }
+            Step::Sync(node) => {
+                self.nodes[*node]
+                    .store()
+                    .log()
+                    .sync()
+                    .expect("the disk works");
+                self.note();
+            }
             Step::Write => self.note(),
         }
+    }
+
+    /// An epoch begins at a place, and what was behind it is no more.
+    fn goes_on_at(&mut self, start: Lsn) {
+        self.nodes.iter_mut().for_each(|node| node.arrived.clear());
+        self.dumps.split_off(&start.plus(1));
+        let dump = self.leader().dump();
+        if let Some(known) = self.dumps.get(&start) {
+            assert_eq!(&dump, known, "at {start}");
+        }
+        self.note();
+    }
+
+    /// The follower, which has come back, finds out what it has in common with the leader.
+    fn meet(&mut self) {
+        let (leader, end) = (self.leader().store().clone(), self.leader().end());
+        let follower = self.follower();
+        let (store, own) = (follower.store(), follower.end());
+        let common = store.history().common(own, &leader.history(), end);
+        let is_there = |at: &Lsn| leader.log().frames(*at, 0, |_| ()).is_ok();
+        let disk = follower.disk.clone();
+        match common.filter(is_there) {
+            Some(common) if common == own => return,
+            Some(common) => {
+                follower.close();
+                match cut(&disk, dir(), common) {
+                    Ok(done) => {
+                        assert_eq!(done.bytes, own.since(common));
+                        follower.become_disk(disk, Opening::Follow);
+                        assert_eq!(follower.end(), common);
+                        self.cuts += 1;
+                        let (follower, dumps) = (&self.nodes[1 - self.leader], &self.dumps);
+                        if let Some(known) = dumps.get(&common) {
+                            assert_eq!(&follower.dump(), known, "cut at {common}");
+                        }
+                        return;
+                    }
+                    Err(CutError::Checkpoint { .. }) => {}
+                    Err(refused) => panic!("{refused}"),
+                }
+            }
+            None => follower.close(),
+        }
+        // It gets a copy.
+        self.copies += 1;
+        let copy = PathBuf::from(format!("/copy-{}", self.copies));
+        let backup = leader.backup_for_replica(&copy).expect("the disk works");
+        for (path, bytes) in self.leader().disk.files() {
+            if let Ok(name) = path.strip_prefix(&copy) {
+                let to = incoming(dir()).join(name);
+                disk.create_dir(to.parent().unwrap()).unwrap();
+                let file = disk.create(&to, bytes.len() as u64).unwrap();
+                file.write_at(0, &bytes).unwrap();
+            }
+        }
+        install(&disk, dir(), backup.lsn).unwrap();
+        self.note();
+        let known = self.leader().dump();
+        let follower = self.follower();
+        follower.become_disk(disk, Opening::Follow);
+        assert_eq!((follower.end(), follower.dump()), (backup.lsn, known));
     }
 
     /// The follower gets everything, and then both are the same, also when they are opened again.
@@ -232,17 +347,27 @@ proptest! {
         ..ProptestConfig::default()
     })]
 
-    #[test]
-    fn a_store_that_follows_knows_what_the_other_knew(steps in vec(step(), 1..200)) {
+    fn lives(steps in vec(step(), 1..200)) {
         let mut pair = Pair::new();
         for (index, step) in steps.iter().enumerate() {
             pair.step(step, index as u64 * TICK);
         }
+        CUTS.fetch_add(pair.cuts, Ordering::Relaxed);
+        COPIES.fetch_add(pair.copies, Ordering::Relaxed);
         pair.finish();
     }
 }
 
-/// A store that cannot be asked to lead twice.
+static CUTS: AtomicU64 = AtomicU64::new(0);
+static COPIES: AtomicU64 = AtomicU64::new(0);
+
+#[test]
+fn a_store_that_follows_knows_what_the_other_knew() {
+    lives();
+    let [cuts, copies] = [&CUTS, &COPIES].map(|count| count.load(Ordering::Relaxed));
+    assert!(cuts > 50 && copies > 50, "{cuts} cuts, {copies} copies");
+}
+
 #[test]
 fn who_leads_does_not_begin_to_lead() {
     let node = Node::new(lead(1));

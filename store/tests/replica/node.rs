@@ -98,6 +98,13 @@ impl Node {
         self.become_disk(self.disk.clone(), role);
     }
 
+    /// Closes the store, for somebody who changes the directory.
+    pub(crate) fn close(&mut self) {
+        self.store().close().expect("the disk works");
+        self.store = None;
+        self.arrived.clear();
+    }
+
     /// Goes on from what is on a disk.
     pub(crate) fn become_disk(&mut self, disk: SimDisk, role: Opening) {
         self.store = None;
