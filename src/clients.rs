@@ -33,6 +33,8 @@ pub(crate) struct Client {
     pub(crate) multi: AtomicUsize,
     pub(crate) watched: AtomicUsize,
     pub(crate) buffers: Buffers,
+    /// It is a replica's.
+    pub(crate) is_replica: AtomicBool,
     /// CLIENT PAUSE holds its next request back.
     pub(crate) held: AtomicBool,
     /// The connection was told to go and says no more.
@@ -150,6 +152,7 @@ impl Clients {
             multi: AtomicUsize::new(0),
             watched: AtomicUsize::new(0),
             buffers: Buffers::default(),
+            is_replica: AtomicBool::new(false),
             held: AtomicBool::new(false),
             killed: AtomicBool::new(false),
             parked: Mutex::new(None),

@@ -12,6 +12,7 @@ mod facts;
 mod help;
 mod keys;
 mod outcome;
+mod replication;
 mod server;
 pub(crate) mod spec;
 mod stream;
@@ -45,6 +46,7 @@ pub(crate) static COMMANDS: &[&Spec] = &[
     &keys::EXPIRE,
     &keys::EXPIREAT,
     &keys::EXPIRETIME,
+    &replication::FAILOVER,
     &keys::FLUSHALL,
     &keys::FLUSHDB,
     &connection::HELLO,
@@ -59,18 +61,23 @@ pub(crate) static COMMANDS: &[&Spec] = &[
     &keys::PEXPIREAT,
     &keys::PEXPIRETIME,
     &connection::PING,
+    &replication::PSYNC,
     &keys::PTTL,
     &connection::QUIT,
     &keys::RANDOMKEY,
     &keys::RENAME,
     &keys::RENAMENX,
+    &replication::REPLCONF,
+    &replication::REPLICAOF,
     &connection::RESET,
     &server::ROLE,
     &server::SAVE,
     &keys::SCAN,
     &connection::SELECT,
     &server::SHUTDOWN,
+    &replication::SLAVEOF,
     &keys::SWAPDB,
+    &replication::SYNC,
     &server::TIME,
     &keys::TOUCH,
     &keys::TTL,

@@ -14,25 +14,29 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
 
 use headwater_store::error::PoisonCause;
 use headwater_store::{Log, Lsn, Poisoned, SyncPolicy};
 use parking_lot::Mutex;
 
-/// The connections that wait for the commit mark of one life of the data.
+/// The connections that wait for the commit mark: of one life of the data, and of one time in which
+/// they are a master's or a replica's.
 pub(crate) struct Commits {
     log: Arc<Log>,
     waiting: Mutex<Waiting>,
-    /// The data have been closed.
-    closed: AtomicBool,
+    /// Nothing is committed any more but what lies below this; `OPEN` while that is not so.
+    closed_at: AtomicU64,
 }
+
+/// No log reaches this.
+const OPEN: u64 = u64::MAX;
 
 /// Why a log commits nothing more.
 #[derive(Clone, Debug)]
 pub(crate) enum Ended {
-    /// The data were closed.
+    /// The data were closed, or are a replica's.
     Closed,
     Failed(Arc<PoisonCause>),
 }
@@ -54,13 +58,15 @@ impl Commits {
         Self {
             log,
             waiting: Mutex::default(),
-            closed: AtomicBool::new(false),
+            closed_at: AtomicU64::new(OPEN),
         }
     }
 
-    /// Tells everybody that nothing more is committed: the data are closed.
+    /// Tells everybody that nothing more than now is committed: the data are closed, or are the
+    /// replica's of another server from now on.
     pub(crate) fn end(&self) {
-        self.closed.store(true, Ordering::SeqCst);
+        let committed = self.log.committed().get();
+        self.closed_at.store(committed, Ordering::SeqCst);
         let relay = self.waiting.lock().relay.take();
         if let Some(relay) = relay {
             relay.wake();
@@ -77,11 +83,11 @@ impl Commits {
     ///
     /// Dropping the future loses nothing.
     pub(crate) async fn reached(&self, lsn: Lsn) -> Result<(), Ended> {
-        if self.log.committed() >= lsn {
+        if self.is_committed(lsn) {
             return Ok(());
         }
         tokio::task::yield_now().await;
-        if self.log.committed() >= lsn {
+        if self.is_committed(lsn) {
             return Ok(());
         }
         match self.log.policy() {
@@ -119,17 +125,23 @@ impl Commits {
     }
 
     fn ended(&self, lsn: Lsn) -> Option<Result<(), Ended>> {
-        if self.log.committed() >= lsn {
+        if self.is_committed(lsn) {
             return Some(Ok(()));
         }
         self.why_ended().map(Err)
     }
 
+    fn is_committed(&self, lsn: Lsn) -> bool {
+        // In this order: the mark may move beyond what counts once these have ended.
+        let is_below = self.log.committed() >= lsn;
+        is_below && lsn.get() <= self.closed_at.load(Ordering::SeqCst)
+    }
+
     fn why_ended(&self) -> Option<Ended> {
-        match self.log.poisoned() {
-            Some(cause) => Some(Ended::Failed(cause)),
-            None => self.closed.load(Ordering::SeqCst).then_some(Ended::Closed),
+        if self.closed_at.load(Ordering::SeqCst) != OPEN {
+            return Some(Ended::Closed);
         }
+        self.log.poisoned().map(Ended::Failed)
     }
 
     /// The relay: wakes those whose LSN is committed, until nothing more is, and then everybody.

@@ -41,7 +41,7 @@ use crate::glob::{self, Case};
 
 pub(crate) use self::describe::describe;
 use self::form::OutputLimits;
-pub(crate) use self::form::Watermark;
+pub(crate) use self::form::{Watermark, is_host};
 pub(crate) use self::id::*;
 pub(crate) use self::rewrite::RewriteError;
 use self::table::{DIRECTIVES, Directive, Meaning, When};
@@ -208,6 +208,16 @@ impl Config {
             }
         }
         Ok(changed)
+    }
+
+    /// Sets `replicaof`, which commands do.
+    ///
+    /// # Panics
+    /// When the text is no value of it.
+    pub(crate) fn set_role(&self, text: &str) {
+        let _changing = self.changing.lock();
+        let value = self.parse(REPLICAOF, &[text], Source::Runtime);
+        self.store(REPLICAOF, value.expect("a role can be written down"));
     }
 
     /// The value that `words` mean for a directive. One word is words between spaces where the

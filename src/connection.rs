@@ -34,6 +34,7 @@ use crate::config;
 use crate::execute::{Round, Step, Warm, refused};
 use crate::pause::Released;
 use crate::refusal::Refusal;
+use crate::replication::feed::{self, Feed};
 use crate::server::Server;
 use crate::session::Session;
 use crate::waiters::{Answer, Ticket, Unblock};
@@ -66,6 +67,8 @@ const SOFT: &str = "it takes no replies, and more wait than the soft output limi
 enum End {
     /// The peer closed, or the socket failed: nobody is there to be told.
     Gone,
+    /// Too few replicas have what was executed, for too long.
+    InDoubt,
     /// What was executed may not be acknowledged: the log failed, or the data were closed.
     Unacknowledged,
 }
@@ -102,6 +105,8 @@ enum Turn {
     },
     Park(Park),
     Paused,
+    /// The connection belongs to a replica from now on.
+    Feed(Feed),
     Close,
 }
 
@@ -138,7 +143,15 @@ impl Connection {
             drop(released.take());
             self.publish();
             if !self.output.is_empty() {
-                self.committed().await?;
+                if let Err(end) = self.committed().await {
+                    if matches!(end, End::InDoubt) {
+                        self.output.clear();
+                        let mut out = Writer::new(&mut self.output, self.session.protocol);
+                        out.error(&Refusal::InDoubt);
+                        self.send().await?;
+                    }
+                    return Err(end);
+                }
                 self.send().await?;
             }
             if std::mem::take(&mut self.session.adds) {
@@ -147,6 +160,7 @@ impl Connection {
             match turn {
                 Turn::Again => {}
                 Turn::Close => return Ok(()),
+                Turn::Feed(feed) => return self.feed(feed).await,
                 Turn::Cold { lacks, has } => self.warm = self.load(lacks, has).await?,
                 Turn::Park(park) => self.park(park).await?,
                 Turn::Paused => released = Some(self.held().await?),
@@ -217,6 +231,10 @@ impl Connection {
                 }
                 Step::Cold { lacks, has } => return Turn::Cold { lacks, has },
                 Step::Paused => return Turn::Paused,
+                Step::Feed(feed) => {
+                    self.done += length;
+                    return Turn::Feed(feed);
+                }
             }
             if self.session.authenticated != was_authenticated {
                 limits = self.limits();
@@ -255,7 +273,19 @@ impl Connection {
             // There have been no data yet.
             return Ok(());
         };
-        let reached = commits.reached(depends_on).await;
+        let reached = commits.reached(depends_on);
+        let config = &self.server.config;
+        let patience_ms = match config.int(config::SYNC_REPLICAS) {
+            0 => 0,
+            _ => config.size(config::SYNC_REPLICAS_TIMEOUT),
+        };
+        let reached = match patience_ms {
+            0 => reached.await,
+            ms => match tokio::time::timeout(Duration::from_millis(ms), reached).await {
+                Ok(reached) => reached,
+                Err(_elapsed) => return Err(End::InDoubt),
+            },
+        };
         reached.map_err(|_ended| End::Unacknowledged)
     }
 
@@ -343,6 +373,17 @@ impl Connection {
             has.merge(more);
             has
         }))
+    }
+
+    /// Belongs to a replica, until it goes.
+    async fn feed(&mut self, feed: Feed) -> Result<(), End> {
+        let input = self.input.split_off(self.done);
+        let client = &self.session.client;
+        let fed = feed::feed(&self.server, &self.socket, client, feed, input).await;
+        if let Err(error) = fed {
+            tracing::info!(replica = %client.addr, "stops feeding a replica: {error}");
+        }
+        Ok(())
     }
 
     /// Reads what has arrived, at least a byte. A peer that sends nothing for `timeout` seconds
@@ -508,14 +549,23 @@ async fn look_when(server: &Server, life: u64, ticket: &Arc<Ticket>, until: Opti
             making.ended().await;
             true
         }
-        Some(&Until::Durable(lsn)) => match opened() {
-            None => false,
-            Some(opened) => {
-                let sync = move || opened.store.log().wait_durable(lsn);
-                // A log that failed ends the server; until then nothing more becomes durable.
-                matches!(tokio::task::spawn_blocking(sync).await, Ok(Ok(())))
+        Some(&Until::Replicas { sync }) => {
+            let mut acks = server.replication.acks();
+            if let Some(opened) = opened() {
+                let sync = move || match sync {
+                    true => opened.store.log().sync().map(drop),
+                    false => opened.store.log().try_write().map(drop),
+                };
+                // A log that failed ends the server; nobody acknowledges more until then.
+                drop(tokio::task::spawn_blocking(sync).await);
             }
-        },
+            loop {
+                let now = clock::unix_ms();
+                server.waiters.look(server, ticket, &Loaded::default(), now);
+                let changed = acks.changed().await;
+                changed.expect("the sender lives as long as the server");
+            }
+        }
         Some(&Until::Round(round)) => {
             // However it ended, the command says it.
             poll_fn(|cx| match opened() {

@@ -12,6 +12,7 @@ use crate::command::{
 };
 use crate::loading::Opened;
 use crate::refusal::Refusal;
+use crate::replication::feed::Feed;
 use crate::server::Server;
 use crate::session::Session;
 
@@ -27,6 +28,8 @@ pub(crate) enum Step {
         /// What had been loaded for it before.
         has: Loaded,
     },
+    /// The connection belongs to a replica from now on.
+    Feed(Feed),
     /// The client waits for keys.
     Park(Park),
     /// The request has to wait until a pause is over, and comes again then.
@@ -83,15 +86,20 @@ impl<'s> Round<'s> {
     /// Lets the session know which life of the data it works with from now on. Says whether that
     /// is another than before.
     pub(crate) fn enter(&self, session: &mut Session) -> bool {
-        match &self.opened {
-            Some(opened) if opened.life != session.life => {
-                session.life = opened.life;
-                session.commits = Some(Arc::clone(&opened.commits));
-                session.depends_on = Lsn::ZERO;
-                true
-            }
-            _ => false,
+        let Some(opened) = &self.opened else {
+            return false;
+        };
+        let commits = opened.commits();
+        let known = session.commits.as_ref();
+        if !known.is_some_and(|known| Arc::ptr_eq(known, &commits)) {
+            session.commits = Some(Arc::clone(&commits));
         }
+        let is_another = opened.life != session.life;
+        if is_another {
+            session.life = opened.life;
+            session.depends_on = Lsn::ZERO;
+        }
+        is_another
     }
 
     /// Settles the accounts of the stretch, and begins another.
@@ -182,6 +190,11 @@ impl<'s> Round<'s> {
                     has: loaded,
                 };
             }
+            Err(Halt::Held) => {
+                out.truncate(start);
+                return Step::Paused;
+            }
+            Ok(Outcome::Feed(feed)) => return Step::Feed(feed),
             Ok(Outcome::Park(park)) => {
                 debug_assert_eq!(out.len(), start, "a command that waits has said nothing");
                 return Step::Park(park);
@@ -275,7 +288,7 @@ impl<'s> Round<'s> {
         cx.session.depends_on = cx.session.depends_on.max(depends_on);
         cx.session.adds |= cx.access.take_adds();
         let events = cx.access.take_events();
-        let comes_again = matches!(result, Err(Halt::Alone | Halt::Cold(_)));
+        let comes_again = matches!(result, Err(Halt::Alone | Halt::Cold(_) | Halt::Held));
         if command.spec.access == Access::Read && !comes_again {
             self.lookups.add(&cx.lookups);
         }
@@ -333,6 +346,6 @@ pub(crate) fn refused(halt: Halt) -> Refusal {
             Refusal::Unreadable
         }
         Halt::Alone => unreachable!("a command that runs alone does not ask for it"),
-        Halt::Cold(_) => unreachable!("whoever ran the command has seen to that"),
+        Halt::Cold(_) | Halt::Held => unreachable!("whoever ran the command has seen to that"),
     }
 }

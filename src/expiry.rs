@@ -34,7 +34,8 @@ fn remove_some(server: &Server) -> bool {
     };
     let store = &opened.store;
     let due = store.shared().next_expiry().is_some_and(|at| at <= now);
-    if !due || server.pause.holds_expiry() {
+    // Only a master decides that a key has expired; its replicas learn it from the log.
+    if !due || server.replication.follows() || server.pause.holds_expiry() {
         return false;
     }
     let mut access = store.alone();

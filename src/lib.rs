@@ -31,6 +31,7 @@ mod logging;
 mod pause;
 mod process;
 mod refusal;
+mod replication;
 mod saves;
 mod server;
 mod session;

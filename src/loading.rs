@@ -26,14 +26,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use arc_swap::ArcSwapOption;
+use arc_swap::{ArcSwap, ArcSwapOption};
 
 use headwater_store::{
     Budgets, HistoryId, LogOptions, Lsn, Opening, Poisoned, Progress, RealDisk, Store,
     StoreOptions, SyncPolicy,
 };
 use parking_lot::Mutex;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use crate::chance;
 use crate::clients::Clients;
@@ -49,6 +49,8 @@ const PROGRESS_PERIOD: Duration = Duration::from_secs(1);
 pub(crate) struct Loading {
     load: Mutex<Load>,
     opened: ArcSwapOption<Opened>,
+    /// The last life that is over.
+    over: watch::Sender<u64>,
     /// Ends when nobody has the data any more.
     released: Mutex<Option<oneshot::Receiver<Infallible>>>,
 }
@@ -79,7 +81,7 @@ impl Load {
 /// The data, and what exists only with them.
 pub(crate) struct Opened {
     pub(crate) store: Arc<Store>,
-    pub(crate) commits: Arc<Commits>,
+    commits: ArcSwap<Commits>,
     /// Where the log ended when they were loaded.
     pub(crate) began_at: Lsn,
     /// Which life of the data this is; the first is 1.
@@ -98,7 +100,20 @@ pub(crate) struct Pace {
     pub(crate) elapsed: Duration,
 }
 
+/// Ends the waits of those whose changes are not committed by now, and that never will be: the data
+/// are a replica's from now on.
+pub(crate) fn end_commits(server: &Arc<Server>, opened: &Opened) {
+    let new = Arc::new(Commits::new(Arc::clone(opened.store.log())));
+    tokio::spawn(watch(Arc::clone(server), Arc::clone(&new)));
+    opened.commits.swap(new).end();
+}
+
 impl Opened {
+    /// Who waits for the log now; kept by who executes, until its replies are sent.
+    pub(crate) fn commits(&self) -> arc_swap::Guard<Arc<Commits>> {
+        self.commits.load()
+    }
+
     /// Does what the directives say that may have changed.
     pub(crate) fn heed(&self, config: &Config) {
         self.store.log().set_policy(sync_policy(config));
@@ -113,6 +128,7 @@ impl Loading {
         Self {
             load: Mutex::new(Load::of(1)),
             opened: ArcSwapOption::empty(),
+            over: watch::Sender::new(0),
             released: Mutex::new(None),
         }
     }
@@ -125,7 +141,7 @@ impl Loading {
     pub(crate) fn finish(&self, store: Arc<Store>) -> Arc<Opened> {
         let (sender, receiver) = oneshot::channel();
         let opened = Arc::new(Opened {
-            commits: Arc::new(Commits::new(Arc::clone(store.log()))),
+            commits: ArcSwap::from_pointee(Commits::new(Arc::clone(store.log()))),
             began_at: store.log().appended(),
             store,
             life: self.load.lock().life,
@@ -147,7 +163,18 @@ impl Loading {
 
     /// Whether this life of the data is over. That of somebody who has seen none, 0, is not.
     pub(crate) fn is_over(&self, life: u64) -> bool {
-        (1..self.load.lock().life).contains(&life)
+        life > 0 && life <= *self.over.borrow()
+    }
+
+    /// Returns when this life of the data is over.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future loses nothing.
+    pub(crate) async fn end_of(&self, life: u64) {
+        let mut over = self.over.subscribe();
+        let ended = over.wait_for(|over| *over >= life).await;
+        ended.expect("the sender lives as long as the server");
     }
 
     /// Closes the data: nobody gets them any more. Returns when everybody has let go of them and
@@ -163,16 +190,13 @@ impl Loading {
     /// # Cancel safety
     ///
     /// None: whoever drops the future does not learn when the directory is free.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "replicas, which do so, are being built")
-    )]
     pub(crate) async fn close(&self, clients: &Clients) -> Result<(), Poisoned> {
         let Some(opened) = self.opened.swap(None) else {
             return Ok(());
         };
         *self.load.lock() = Load::of(opened.life + 1);
-        opened.commits.end();
+        self.over.send_replace(opened.life);
+        opened.commits.load().end();
         clients.dismiss_waiting();
         let released = self.released.lock().take();
         let closing = tokio::task::spawn_blocking(move || opened.store.close());
@@ -217,7 +241,7 @@ pub(crate) fn publish(server: &Arc<Server>, store: Arc<Store>) -> Arc<Opened> {
     let opened = server.loading.finish(store);
     // CONFIG SET may have come when there was nobody to be told.
     opened.heed(&server.config);
-    tokio::spawn(watch(Arc::clone(server), Arc::clone(&opened.commits)));
+    tokio::spawn(watch(Arc::clone(server), opened.commits.load_full()));
     server.waiters.reopened(server);
     opened
 }
@@ -281,7 +305,11 @@ pub(crate) fn options(config: &Config) -> StoreOptions {
             policy: sync_policy(config),
             ..LogOptions::default()
         },
-        role: Opening::Lead(HistoryId::new(chance::from_kernel())),
+        role: if config.text(config::REPLICAOF).is_empty() {
+            Opening::Lead(HistoryId::new(chance::from_kernel()))
+        } else {
+            Opening::Follow
+        },
         budgets: budgets(config),
         cache_bytes: config.size(config::CACHE_SIZE),
     }
@@ -345,7 +373,7 @@ mod tests {
             let mine = loading.finish(open(dir.path()));
             assert!(!loading.is_over(1) && mine.life == 1);
             let end = mine.store.log().appended();
-            let nothing_more = Arc::clone(&mine.commits);
+            let nothing_more = mine.commits.load_full();
 
             let mut closing = std::pin::pin!(loading.close(&clients));
             let mut cx = Context::from_waker(Waker::noop());

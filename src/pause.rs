@@ -20,10 +20,6 @@ pub(crate) enum Held {
 
 /// Who wants a pause. The pauses of several go on side by side; each ends its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "changes of roles are being built")
-)]
 pub(crate) enum Cause {
     /// `CLIENT PAUSE`.
     Client,
@@ -32,6 +28,9 @@ pub(crate) enum Cause {
     /// The server is becoming a master, or a replica.
     Role,
 }
+
+/// A pause without an end of its own.
+pub(crate) const FOR_EVER: u64 = u64::MAX;
 
 /// The pauses that are on.
 #[derive(Default)]

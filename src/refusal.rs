@@ -23,12 +23,16 @@ pub(crate) enum Refusal {
     DiscardWithoutMulti,
     ExecAbort,
     ExecWithoutMulti,
+    /// Too few replicas have a change on their disks, for too long. It may have been made.
+    InDoubt,
     InvalidCursor,
     InvalidExpire {
         command: &'static str,
     },
     InvalidId,
     Loading,
+    /// A replica does not hear its master, and is not to answer from what it has.
+    MasterDown,
     MaxClients,
     NestedMulti,
     NoAuth,
@@ -44,6 +48,7 @@ pub(crate) enum Refusal {
         group: Box<[u8]>,
     },
     NoProto,
+    NoReplicas,
     NoSuchKey,
     NotAnInteger,
     NotInMulti,
@@ -121,12 +126,19 @@ impl fmt::Display for Refusal {
             Self::DiskFull => "MISCONF Errors writing to the AOF file: No space left on device",
             Self::ExecAbort => "EXECABORT Transaction discarded because of previous errors.",
             Self::ExecWithoutMulti => "ERR EXEC without MULTI",
+            Self::InDoubt => {
+                "INDOUBT Not enough replicas have it on disk in time: it may have been done, and \
+                 may be lost"
+            }
             Self::InvalidCursor => "ERR invalid cursor",
             Self::InvalidExpire { command } => {
                 return write!(f, "ERR invalid expire time in '{command}' command");
             }
             Self::InvalidId => "ERR Invalid stream ID specified as stream command argument",
             Self::Loading => "LOADING Redis is loading the dataset in memory",
+            Self::MasterDown => {
+                "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'."
+            }
             Self::MaxClients => "ERR max number of clients reached",
             Self::NestedMulti => "ERR MULTI calls can not be nested",
             Self::NoAuth => "NOAUTH Authentication required.",
@@ -147,6 +159,7 @@ impl fmt::Display for Refusal {
                 );
             }
             Self::NoProto => "NOPROTO unsupported protocol version",
+            Self::NoReplicas => "NOREPLICAS Not enough good replicas to write.",
             Self::NoSuchKey => "ERR no such key",
             Self::NotAnInteger => "ERR value is not an integer or out of range",
             Self::NotInMulti => "ERR Command not allowed inside a transaction",

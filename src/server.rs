@@ -19,6 +19,7 @@ use crate::listener::{self, Listener};
 use crate::loading::{self, Loading};
 use crate::logging::Logging;
 use crate::pause::Pause;
+use crate::replication::{Replication, keep, roles};
 use crate::saves::Saves;
 use crate::space::{self, Space};
 use crate::stats::{self, Stats};
@@ -34,6 +35,7 @@ pub(crate) struct Server {
     pub(crate) backups: Backups,
     pub(crate) waiters: Waiters,
     pub(crate) pause: Pause,
+    pub(crate) replication: Replication,
     pub(crate) stats: Stats,
     pub(crate) chance: Chance,
     pub(crate) identity: Identity,
@@ -48,6 +50,7 @@ pub(crate) const REDIS_VERSION: &str = "7.2.4";
 impl Server {
     fn new(config: Config, port: u16, logging: Logging) -> Self {
         Self {
+            replication: Replication::new(&config),
             config,
             loading: Loading::new(),
             clients: Clients::default(),
@@ -103,6 +106,8 @@ pub(crate) enum Reason {
     Asked(&'static str),
     /// The log failed and takes nothing any more.
     LogFailed(String),
+    /// The data were closed, and cannot be opened again.
+    Unusable(String),
 }
 
 impl Shutdown {
@@ -144,6 +149,7 @@ pub(crate) enum Fault {
     Bind { address: String, source: io::Error },
     LogFailed(String),
     Open(OpenError),
+    Reopen(String),
     Runtime(io::Error),
     Sync(String),
 }
@@ -158,6 +164,7 @@ impl fmt::Display for Fault {
                  acknowledged is on disk; start again once the disk is well"
             ),
             Self::Open(error) => write!(f, "could not open the data: {error}"),
+            Self::Reopen(cause) => write!(f, "could not open the data again: {cause}"),
             Self::Runtime(source) => write!(f, "could not start the runtime: {source}"),
             Self::Sync(cause) => write!(f, "could not sync the log at the end: {cause}"),
         }
@@ -172,7 +179,7 @@ impl Fault {
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
             Self::LogFailed(_) | Self::Sync(_) => EXIT_LOG_FAILED,
-            Self::Bind { .. } | Self::Open(_) | Self::Runtime(_) => 1,
+            Self::Bind { .. } | Self::Open(_) | Self::Reopen(_) | Self::Runtime(_) => 1,
         }
     }
 }
@@ -207,6 +214,7 @@ pub(crate) fn run(config: Config, logging: Logging) -> Result<(), Fault> {
         .map_or(Ok(()), |opened| opened.store.close());
     match (reason?, closed) {
         (Reason::LogFailed(cause), _) => Err(Fault::LogFailed(cause)),
+        (Reason::Unusable(cause), _) => Err(Fault::Reopen(cause)),
         (Reason::Asked(by), Ok(())) => {
             match opened {
                 Some(_) => tracing::info!("stopped by {by}; everything is on disk"),
@@ -238,6 +246,8 @@ async fn serve(server: &Arc<Server>, listeners: Vec<Listener>) -> Result<Reason,
         store = loading::load(server) => store?,
     };
     loading::publish(server, store);
+    tokio::spawn(roles::run(Arc::clone(server)));
+    tokio::spawn(keep::run(Arc::clone(server)));
     tokio::spawn(expiry::run(Arc::clone(server)));
     tokio::spawn(space::run(Arc::clone(server)));
     let pace = server.loading.pace();

@@ -9,6 +9,7 @@ use headwater_store::{Lsn, StreamNo};
 use crate::clients::Client;
 use crate::command::Queued;
 use crate::commits::Commits;
+use crate::replication::wire::Hello;
 
 /// The state of one conversation. Owned by its connection; what others may see of it is in
 /// [`Client`].
@@ -30,6 +31,8 @@ pub(crate) struct Session {
     pub(crate) depends_on: Lsn,
     /// It has made the data grow since it last rested.
     pub(crate) adds: bool,
+    /// What it has said of itself if it is to become a replica's.
+    pub(crate) hello: Hello,
     /// Requests that came to their end.
     pub(crate) commands: u64,
 }
@@ -80,6 +83,7 @@ impl Session {
             commits: None,
             depends_on: Lsn::ZERO,
             adds: false,
+            hello: Hello::default(),
             commands: 0,
         }
     }

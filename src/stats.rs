@@ -25,6 +25,10 @@ pub(crate) struct Stats {
     /// Keys that reading commands looked up and found, or not.
     pub(crate) hits: AtomicU64,
     pub(crate) misses: AtomicU64,
+    /// Replicas that got everything anew, that went on from what they had, and that could not.
+    pub(crate) full_syncs: AtomicU64,
+    pub(crate) partial_syncs: AtomicU64,
+    pub(crate) partial_refused: AtomicU64,
     samples: Mutex<VecDeque<Sample>>,
 }
 
@@ -78,6 +82,9 @@ impl Stats {
             expired: AtomicU64::new(0),
             hits: AtomicU64::new(0),
             misses: AtomicU64::new(0),
+            full_syncs: AtomicU64::new(0),
+            partial_syncs: AtomicU64::new(0),
+            partial_refused: AtomicU64::new(0),
             samples: Mutex::default(),
         }
     }
@@ -202,6 +209,9 @@ impl Stats {
             &self.expired,
             &self.hits,
             &self.misses,
+            &self.full_syncs,
+            &self.partial_syncs,
+            &self.partial_refused,
         ] {
             counter.store(0, Ordering::Relaxed);
         }

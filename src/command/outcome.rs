@@ -3,16 +3,19 @@
 use std::sync::Arc;
 
 use headwater_resp::Writer;
-use headwater_store::{AppendError, Cold, CommitError, DataError, Lsn, Missing};
+use headwater_store::{AppendError, Cold, CommitError, DataError, Missing};
 
 use crate::backups::Making;
 use crate::command::Data;
 use crate::refusal::Refusal;
+use crate::replication::feed::Feed;
 
 /// How a command ended that was not refused.
 pub(crate) enum Outcome {
     /// The reply is written.
     Done,
+    /// The connection belongs to a replica from now on.
+    Feed(Feed),
     /// Nothing to say yet.
     Park(Park),
 }
@@ -59,9 +62,10 @@ impl Park {
         Self::for_keys(Vec::new(), None, timeout_ms, Box::new(again))
     }
 
-    pub(crate) fn until_durable(self, lsn: Lsn) -> Self {
+    /// Waits for replicas, and first for this server's disk if it is to `sync`.
+    pub(crate) fn until_replicas(self, sync: bool) -> Self {
         Self {
-            until: Some(Until::Durable(lsn)),
+            until: Some(Until::Replicas { sync }),
             ..self
         }
     }
@@ -93,8 +97,9 @@ impl Park {
 pub(crate) enum Until {
     /// This backup has been made, or given up.
     Backup(Arc<Making>),
-    /// Everything below is durable.
-    Durable(Lsn),
+    /// What this server has written, and synced if it is to `sync`, is acknowledged by replicas:
+    /// each time one does so.
+    Replicas { sync: bool },
     /// This round of upkeep has ended.
     Round(u64),
 }
@@ -126,6 +131,8 @@ pub(crate) enum Halt {
     Alone,
     /// It needs blocks that are not in memory. Nothing has happened; it runs again with them.
     Cold(Cold),
+    /// It comes again once nothing holds it back any more.
+    Held,
     Refused(Refusal),
     /// It needs blocks that cannot be read.
     Unreadable(DataError),

@@ -17,6 +17,7 @@ use super::{Arg, Body, COMMANDS, Command, Kind, Spec, TABLE, Traits, describe};
 use crate::clients::Client;
 use crate::execute::{Round, Step};
 use crate::pause::Cause;
+use crate::replication::Role;
 use crate::server::Server;
 use crate::session::Session;
 
@@ -34,6 +35,7 @@ const SYNTAX: &[&str] = &[
 /// the request, and how the refusal begins.
 const EXCLUSIONS: &[(&str, &[&str], &str)] = &[
     ("client|list", &["TYPE", "ID"], "-ERR syntax error"),
+    ("failover", &["ABORT"], "-ERR syntax error"),
     ("shutdown", &["ABORT"], "-ERR syntax error"),
     (
         "xadd",
@@ -95,7 +97,12 @@ impl Bench {
         let (mut round, mut out) = (Round::new(&self.server), Vec::new());
         let request = decoder.request(&request);
         let step = round.execute(&mut session, request, Ok(Loaded::default()), &mut out);
-        self.server.pause.end(Cause::Client);
+        if self.server.replication.follows() {
+            self.server.replication.turn(&self.server, Role::Master);
+        }
+        for cause in [Cause::Client, Cause::Failover, Cause::Role] {
+            self.server.pause.end(cause);
+        }
         assert!(!matches!(step, Step::Paused), "{words:?}");
         String::from_utf8_lossy(&out).into_owned()
     }

@@ -213,8 +213,8 @@ fn run_all(cx: &mut Cx<'_>, queued: &[Queued]) -> Result<Vec<Ran>, Halt> {
         let began = clock::instant();
         let refusal = match run_in(cx, command, request.as_request()) {
             Ok(Outcome::Done) => None,
-            // Inside a transaction nothing waits.
-            Ok(Outcome::Park(_)) => {
+            // Inside a transaction nothing waits, and nobody becomes a replica.
+            Ok(Outcome::Park(_) | Outcome::Feed(_)) => {
                 cx.out.null_array();
                 None
             }

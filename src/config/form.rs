@@ -210,6 +210,31 @@ pub(super) fn shutdown(given: &Given<'_>) -> Result<String, Fault> {
     })
 }
 
+/// `host port` of `replicaof`; nothing, and `no one`, is none.
+pub(super) fn replicaof(given: &Given<'_>) -> Result<String, Fault> {
+    match given.words {
+        [""] => Ok(String::new()),
+        [no, one] if no.eq_ignore_ascii_case("no") && one.eq_ignore_ascii_case("one") => {
+            Ok(String::new())
+        }
+        [host, port] => {
+            let port = integer(port).filter(|port| (0..=65_535).contains(port));
+            let port = port.ok_or(Fault::Text("Invalid master port"))?;
+            if !is_host(host) {
+                return Err(Fault::Text("Invalid master host"));
+            }
+            Ok(format!("{host} {port}"))
+        }
+        _ => Err(Fault::WordCount),
+    }
+}
+
+/// Whether a word may be the name or the address of a machine; then it needs no quotes in a file.
+pub(crate) fn is_host(word: &str) -> bool {
+    let may = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:%".contains(&byte);
+    !word.is_empty() && word.bytes().all(may)
+}
+
 /// The classes of `notify-keyspace-events`: `A` stands for all of the first list.
 pub(super) fn events(given: &Given<'_>) -> Result<String, Fault> {
     const ALL: &str = "g$lshzxetd";

@@ -8,7 +8,7 @@
 //! * `accepted`: it is stored and shown, and changes nothing; the text says why that is harmless
 //!   or what stands in its place, and the server says so once at the start;
 //! * `fixed`: its default is all that is possible here, and ignoring another value would pretend
-//!   something (encryption, a replica), so any other is refused with the text.
+//!   something (encryption, a socket file), so any other is refused with the text.
 
 use super::form::{self, OutputLimits, Watermark};
 use super::value::Kind::{self, Bool, Choice, Form, Int, Memory, MemoryOrPercent, Text, Words};
@@ -65,6 +65,8 @@ const ALLOCATOR: &str = "memory is not defragmented, and is freed at once";
 pub(super) const ALWAYS_LOGGED: &str =
     "every change is logged before its reply; `appendfsync no` costs least";
 const EXPIRY: &str = "expired keys are removed when they are due";
+const FILES: &str = "a replica that needs everything gets the files of a backup";
+const FRAMES: &str = "replicas get the log as it is";
 const LOG: &str = "the log is of Headwater's own kind and `appendfsync` governs it";
 const NOT_MEASURED: &str = "slow commands and latencies are not recorded";
 const NO_ACL: &str = "there is one user, `default`; see `requirepass`";
@@ -72,7 +74,6 @@ const NO_CLUSTER: &str = "there is no cluster mode";
 const NO_EVICTION: &str = "nothing is evicted; entries live on disk";
 const NO_IDMP: &str = "appends are not deduplicated";
 const NO_OTHER_TYPES: &str = "streams are the only type";
-const NO_REPLICATION: &str = "there are no replicas";
 const NO_SCRIPTS: &str = "there are no scripts";
 const NO_SNAPSHOTS: &str = "there are no snapshots to save or load; the log is always complete";
 const NO_TLS: &str = "connections are not encrypted";
@@ -189,7 +190,7 @@ pub(crate) static DIRECTIVES: &[Directive] = &[
     here("bind", Words, "127.0.0.1 -::1",
         "the addresses to listen on; `*` is every IPv4 address, `::*` every IPv6 one, and a \
          `-` before an address means that it may be missing").at_start(),
-    accepted("bind-source-addr", Text, "", NO_REPLICATION),
+    accepted("bind-source-addr", Text, "", "the system chooses where connections come from"),
     accepted("bio-cpulist", Text, "", PROCESS).at_start().or("bio_cpulist"),
     accepted("busy-reply-threshold", Int { min: 0, max: MAX }, "5000",
         NO_SCRIPTS).or("lua-time-limit"),
@@ -281,8 +282,9 @@ pub(crate) static DIRECTIVES: &[Directive] = &[
     here("logfile", Text, "", "where log lines go; empty is standard error").at_start(),
     here("loglevel", Choice(&["debug", "verbose", "notice", "warning", "nothing"]), "notice",
         "the least important log lines that are written"),
-    accepted("masterauth", Text, "", NO_REPLICATION),
-    accepted("masteruser", Text, "", NO_REPLICATION),
+    here("masterauth", Text, "", "the password by which a replica is let in by its master"),
+    here("masteruser", Text, "",
+        "the user as which a replica goes to its master; empty is `default`"),
     accepted("max-new-connections-per-cycle", Int { min: 1, max: 1000 }, "10", PROCESS),
     accepted("max-new-tls-connections-per-cycle", Int { min: 1, max: 1000 }, "1", NO_TLS),
     here("maxclients", Int { min: 1, max: 4_294_967_295 }, "10000",
@@ -292,10 +294,12 @@ pub(crate) static DIRECTIVES: &[Directive] = &[
     accepted("maxmemory-eviction-tenacity", Int { min: 0, max: 100 }, "10", NO_EVICTION),
     accepted("maxmemory-policy", Choice(POLICIES), "noeviction", NO_EVICTION),
     accepted("maxmemory-samples", Int { min: 1, max: 64 }, "5", NO_EVICTION),
-    accepted("min-replicas-max-lag", Int { min: 0, max: I32 }, "10",
-        NO_REPLICATION).or("min-slaves-max-lag"),
-    accepted("min-replicas-to-write", Int { min: 0, max: I32 }, "0",
-        NO_REPLICATION).or("min-slaves-to-write"),
+    here("min-replicas-max-lag", Int { min: 0, max: I32 }, "10",
+        "a replica that has been silent for more seconds does not count for \
+         `min-replicas-to-write`").or("min-slaves-max-lag"),
+    here("min-replicas-to-write", Int { min: 0, max: I32 }, "0",
+        "writes are refused while fewer replicas are there; `sync-replicas` is what keeps a change \
+         from being lost").or("min-slaves-to-write"),
     accepted("no-appendfsync-on-rewrite", Bool, "no", LOG),
     accepted("notify-keyspace-events", Form(form::events), "", "no notifications are sent"),
     accepted("oom-score-adj", Choice(&["no", "yes", "relative", "absolute"]), "no", PROCESS),
@@ -307,7 +311,7 @@ pub(crate) static DIRECTIVES: &[Directive] = &[
     accepted("proc-title-template", Text, "{title} {listen-addr} {server-mode}", PROCESS),
     accepted("propagation-error-behavior", Choice(&["ignore", "panic", "panic-on-replicas"]),
         "ignore",
-        NO_REPLICATION),
+        FRAMES),
     here("protected-mode", Bool, "yes",
         "while there is no password, clients from other machines are refused"),
     here("proto-max-bulk-len", Memory { min: MB, max: MAX }, "32mb",
@@ -316,30 +320,46 @@ pub(crate) static DIRECTIVES: &[Directive] = &[
     accepted("rdb-save-incremental-fsync", Bool, "yes", NO_SNAPSHOTS),
     accepted("rdbchecksum", Bool, "yes", NO_SNAPSHOTS).at_start(),
     accepted("rdbcompression", Bool, "yes", NO_SNAPSHOTS),
-    accepted("repl-backlog-size", Memory { min: 1, max: MAX }, "1mb", NO_REPLICATION),
-    accepted("repl-backlog-ttl", Int { min: 0, max: MAX }, "3600", NO_REPLICATION),
-    accepted("repl-disable-tcp-nodelay", Bool, "no", NO_REPLICATION),
+    here("repl-backlog-size", Memory { min: 1, max: MAX }, "1gb",
+        "the part at the end of the log that is kept for replicas that are away, unless the disk \
+         is short of space; a master that never had one, and that neither `sync-replicas` nor \
+         `min-replicas-to-write` asks to have one, keeps nothing"),
+    here("repl-backlog-ttl", Int { min: 0, max: MAX }, "86400",
+        "seconds without a replica after which nothing is kept for one; 0 is never"),
+    accepted("repl-disable-tcp-nodelay", Bool, "no", FRAMES),
     accepted("repl-diskless-load", Choice(&["disabled", "on-empty-db", "swapdb"]), "disabled",
-        NO_REPLICATION),
-    accepted("repl-diskless-sync", Bool, "yes", NO_REPLICATION),
-    accepted("repl-diskless-sync-delay", Int { min: 0, max: I32 }, "5", NO_REPLICATION),
-    accepted("repl-diskless-sync-max-replicas", Int { min: 0, max: I32 }, "0", NO_REPLICATION),
-    accepted("repl-ping-replica-period", Int { min: 1, max: I32 }, "10",
-        NO_REPLICATION).or("repl-ping-slave-period"),
-    accepted("repl-timeout", Int { min: 1, max: I32 }, "60", NO_REPLICATION),
-    accepted("replica-announce-ip", Text, "", NO_REPLICATION).or("slave-announce-ip"),
-    accepted("replica-announce-port", Int { min: 0, max: 65_535 }, "0",
-        NO_REPLICATION).or("slave-announce-port"),
-    accepted("replica-announced", Bool, "yes", NO_REPLICATION),
-    accepted("replica-full-sync-buffer-limit", Memory { min: 0, max: MAX }, "0", NO_REPLICATION),
-    accepted("replica-ignore-disk-write-errors", Bool, "no", NO_REPLICATION),
-    accepted("replica-ignore-maxmemory", Bool, "yes", NO_REPLICATION).or("slave-ignore-maxmemory"),
-    accepted("replica-lazy-flush", Bool, "no", NO_REPLICATION).or("slave-lazy-flush"),
-    accepted("replica-priority", Int { min: 0, max: I32 }, "100",
-        NO_REPLICATION).or("slave-priority"),
-    accepted("replica-read-only", Bool, "yes", NO_REPLICATION).or("slave-read-only"),
-    accepted("replica-serve-stale-data", Bool, "yes", NO_REPLICATION).or("slave-serve-stale-data"),
-    fixed("replicaof", Words, "", NO_REPLICATION).at_start().or("slaveof"),
+        FILES),
+    accepted("repl-diskless-sync", Bool, "yes", FILES),
+    accepted("repl-diskless-sync-delay", Int { min: 0, max: I32 }, "5", FILES),
+    accepted("repl-diskless-sync-max-replicas", Int { min: 0, max: I32 }, "0", FILES),
+    here("repl-ping-replica-period", Int { min: 1, max: I32 }, "10",
+        "seconds after which a master that has nothing to send gives a sign of life")
+        .or("repl-ping-slave-period"),
+    here("repl-timeout", Int { min: 1, max: I32 }, "60",
+        "seconds of silence after which master and replica give each other up"),
+    here("replica-announce-ip", Text, "",
+        "where a replica says that it can be reached; empty is where it connects from")
+        .or("slave-announce-ip"),
+    here("replica-announce-port", Int { min: 0, max: 65_535 }, "0",
+        "the port at which a replica says that it can be reached; 0 is that it listens on")
+        .or("slave-announce-port"),
+    here("replica-announced", Bool, "yes", "whether sentinels tell others of this replica"),
+    accepted("replica-full-sync-buffer-limit", Memory { min: 0, max: MAX }, "0", FILES),
+    accepted("replica-ignore-disk-write-errors", Bool, "no",
+        "a replica that cannot write stops, as a master does"),
+    accepted("replica-ignore-maxmemory", Bool, "yes", NO_EVICTION).or("slave-ignore-maxmemory"),
+    accepted("replica-lazy-flush", Bool, "no", FILES).or("slave-lazy-flush"),
+    here("replica-priority", Int { min: 0, max: I32 }, "100",
+        "sentinels prefer replicas with a lower one, and never promote those with 0")
+        .or("slave-priority"),
+    fixed("replica-read-only", Bool, "yes", "a replica has its master's log, byte for byte")
+        .or("slave-read-only"),
+    here("replica-serve-stale-data", Bool, "yes",
+        "whether a replica that does not hear its master answers from what it has")
+        .or("slave-serve-stale-data"),
+    here("replicaof", Form(form::replicaof), "",
+        "host and port of the master that this server follows; empty, or `no one`, is none")
+        .at_start().or("slaveof"),
     here("requirepass", Text, "", "the password of the default user; empty is none"),
     accepted("sanitize-dump-payload", Choice(&["no", "yes", "clients"]), "no",
         "nothing is restored from dumps"),
@@ -368,6 +388,11 @@ pub(crate) static DIRECTIVES: &[Directive] = &[
     here("stream-node-max-entries", Int { min: 0, max: MAX }, "100",
         "where `~` trimming may stop: a node has at most so many entries; 0 is no limit"),
     accepted("supervised", Choice(&["no", "upstart", "systemd", "auto"]), "no", PROCESS).at_start(),
+    here("sync-replicas", Int { min: 0, max: 64 }, "0",
+        "a change is answered, and seen by others, once so many replicas have it on their disks"),
+    here("sync-replicas-timeout", Int { min: 0, max: MAX }, "0",
+        "milliseconds after which one who waits for `sync-replicas` is told `INDOUBT` and closed: \
+         what it asked for may have been done, and may be lost; 0 is to wait for ever"),
     accepted("syslog-enabled", Bool, "no", SYSLOG).at_start(),
     accepted("syslog-facility", Choice(FACILITIES), "local0", SYSLOG).at_start(),
     accepted("syslog-ident", Text, "redis", SYSLOG).at_start(),

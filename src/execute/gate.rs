@@ -1,16 +1,13 @@
 //! Everything that can refuse a command before it runs, in the order in which a client sees it.
 
-use crate::command::{Command, Traits};
+use crate::command::{Access, Command, Traits};
+use crate::config;
 use crate::refusal::Refusal;
 use crate::server::Server;
-use crate::session::Session;
+use crate::session::{Session, Transaction};
 
 /// What a gate looks at.
 pub(crate) struct Asked<'a> {
-    #[expect(
-        dead_code,
-        reason = "the gates of replicas, which ask it, are being built"
-    )]
     pub(crate) server: &'a Server,
     /// Whether the data are there for as long as the command runs.
     pub(crate) has_data: bool,
@@ -23,11 +20,25 @@ type Gate = fn(&Asked<'_>) -> Result<(), Refusal>;
 
 /// Redis' order (`processCommand`). Whether the disk takes changes is asked by each append: a full
 /// one still takes what frees room.
-const GATES: &[Gate] = &[authenticated, allowed_in_multi, loaded];
+const GATES: &[Gate] = &[
+    authenticated,
+    allowed_in_multi,
+    enough_replicas,
+    writable,
+    fresh,
+    loaded,
+];
 
 impl Asked<'_> {
     fn has(&self, traits: Traits) -> bool {
         self.command.spec.traits.has(traits)
+    }
+
+    /// Whether it is to change anything: itself, or by what was queued before it.
+    fn writes(&self) -> bool {
+        let transaction = self.session.transaction.as_ref();
+        let changes = || transaction.is_some_and(Transaction::changes);
+        self.command.spec.access == Access::Write || self.command.spec.name == "exec" && changes()
     }
 }
 
@@ -48,6 +59,34 @@ fn allowed_in_multi(asked: &Asked<'_>) -> Result<(), Refusal> {
         return Err(Refusal::NotInMulti);
     }
     Ok(())
+}
+
+fn enough_replicas(asked: &Asked<'_>) -> Result<(), Refusal> {
+    if !asked.writes() {
+        return Ok(());
+    }
+    asked
+        .server
+        .replication
+        .has_enough_replicas(&asked.server.config)
+}
+
+fn writable(asked: &Asked<'_>) -> Result<(), Refusal> {
+    if asked.server.replication.follows() && asked.writes() {
+        return Err(Refusal::ReadOnly);
+    }
+    Ok(())
+}
+
+fn fresh(asked: &Asked<'_>) -> Result<(), Refusal> {
+    let server = asked.server;
+    if asked.has(Traits::STALE)
+        || server.replication.is_fresh()
+        || server.config.flag(config::REPLICA_SERVE_STALE_DATA)
+    {
+        return Ok(());
+    }
+    Err(Refusal::MasterDown)
 }
 
 fn loaded(asked: &Asked<'_>) -> Result<(), Refusal> {

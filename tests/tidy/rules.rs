@@ -79,6 +79,28 @@ pub(crate) const RULES: &[Rule] = &[
         ..RULE
     },
     Rule {
+        within: &[
+            "src/replication/failover.rs",
+            "src/replication/link.rs",
+            "src/replication/replicas.rs",
+            "src/replication/resync.rs",
+            "src/replication/shipment.rs",
+            "src/replication/wire.rs",
+        ],
+        words: &[
+            ".await",
+            "Instant",
+            "chance",
+            "clock",
+            "crate::server",
+            "std::net",
+            "tokio",
+        ],
+        why: "it decides: no socket, no clock, no chance; drivers have these",
+        example: ("src/replication/link.rs", "use crate::clock;"),
+        ..RULE
+    },
+    Rule {
         within: &["src/"],
         words: &["Instant::now", "SystemTime", "UNIX_EPOCH"],
         except: &[("src/clock.rs", "it is the reader of time")],
@@ -95,6 +117,19 @@ pub(crate) const RULES: &[Rule] = &[
             ("src/listener.rs", "a pause when sockets run out"),
             ("src/loading.rs", "a long load says how far it is"),
             ("src/pause.rs", "CLIENT PAUSE ends by itself"),
+            (
+                "src/replication/feed.rs",
+                "replicas are given signs of life, and given up",
+            ),
+            ("src/replication/keep.rs", "what nobody needs any more goes"),
+            (
+                "src/replication/replica.rs",
+                "the link to a master has deadlines",
+            ),
+            (
+                "src/replication/roles.rs",
+                "FAILOVER may wait for so long only",
+            ),
             ("src/space.rs", "free space is looked at"),
             ("src/stats.rs", "rates are sampled"),
         ],

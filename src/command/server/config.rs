@@ -133,6 +133,7 @@ fn take_effect(server: &Server, id: Id) {
             }
         }
         config::DISK_FULL | config::DISK_LOW => server.space.look_again(),
+        config::SYNC_REPLICAS => server.replication.agree(server),
         config::LOGLEVEL => server.logging.set(&server.config),
         config::MAXCLIENTS => descriptors::provide(&server.config),
         _ => {}

@@ -5,6 +5,7 @@
 //! * `default`, and no name at all, is all but the statistics of each command.
 
 mod persistence;
+mod replication;
 
 use std::fmt::Display;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -71,7 +72,7 @@ const SECTIONS: &[Section] = &[
     Section {
         title: "Replication",
         by_default: true,
-        write: replication,
+        write: replication::replication,
     },
     Section {
         title: "CPU",
@@ -284,9 +285,9 @@ fn stats(fields: &mut Fields, data: &Data<'_>) {
         fields.put(name, format_args!("{:.2}", ratio(bytes, 1024)));
     }
     fields.put("rejected_connections", of(&server.clients.refused));
-    for name in ["sync_full", "sync_partial_ok", "sync_partial_err"] {
-        fields.put(name, 0);
-    }
+    fields.put("sync_full", of(&stats.full_syncs));
+    fields.put("sync_partial_ok", of(&stats.partial_syncs));
+    fields.put("sync_partial_err", of(&stats.partial_refused));
     fields.put("expired_keys", of(&stats.expired));
     fields.put("evicted_keys", 0);
     fields.put("evicted_clients", 0);
@@ -308,24 +309,6 @@ fn stats(fields: &mut Fields, data: &Data<'_>) {
         fields.put(name, 0);
     }
     fields.put("total_error_replies", of(&stats.error_replies));
-}
-
-fn replication(fields: &mut Fields, data: &Data<'_>) {
-    let server = data.server;
-    fields.put("role", "master");
-    fields.put("connected_slaves", 0);
-    fields.put("master_failover_state", "no-failover");
-    fields.put("master_replid", &server.identity.run_id);
-    fields.put("master_replid2", "0".repeat(40));
-    fields.put("master_repl_offset", data.end());
-    fields.put("second_repl_offset", -1);
-    fields.put("repl_backlog_active", 0);
-    fields.put(
-        "repl_backlog_size",
-        server.config.size(config::REPL_BACKLOG_SIZE),
-    );
-    fields.put("repl_backlog_first_byte_offset", 0);
-    fields.put("repl_backlog_histlen", 0);
 }
 
 fn cpu(fields: &mut Fields, _: &Data<'_>) {

@@ -1,8 +1,12 @@
 //! `ROLE`: the part that this server plays in replication.
 //!
-//! It is a master without replicas. Its offset is the log's LSN.
+//! A master tells its replicas that are online, with what they have written; a replica how its link
+//! is. Offsets are places in the log.
+
+use headwater_resp::Writer;
 
 use crate::command::{Access, Args, Body, Cx, Group, Halt, Outcome, Spec, Traits};
+use crate::replication::{Role, Stage, Standing};
 
 pub(crate) static ROLE: Spec = Spec {
     name: "role",
@@ -22,10 +26,47 @@ pub(crate) static ROLE: Spec = Spec {
 };
 
 fn run(cx: &mut Cx<'_>, _: &mut Args<'_>) -> Result<Outcome, Halt> {
-    let offset = cx.end().get();
-    cx.out.array(3);
-    cx.out.bulk(b"master");
-    cx.out.int(offset.cast_signed());
-    cx.out.array(0);
+    let offset = cx.end().get().cast_signed();
+    let replication = &cx.server.replication;
+    match replication.role() {
+        Role::Master => {
+            let out = &mut cx.data.out;
+            out.array(3);
+            out.bulk(b"master");
+            out.int(offset);
+            replication.with_replicas(|replicas| {
+                let is_online = |replica: &&_| is_online(replica);
+                let online = || replicas.all().map(|(_, replica)| replica).filter(is_online);
+                out.array(online().count());
+                for replica in online() {
+                    out.array(3);
+                    out.bulk(replica.host.as_bytes());
+                    number(out, replica.port.into());
+                    number(out, replica.written.get());
+                }
+            });
+        }
+        Role::Replica { of, .. } => {
+            let standing = replication.link().standing;
+            cx.out.array(5);
+            cx.out.bulk(b"slave");
+            cx.out.bulk(of.host.as_bytes());
+            cx.out.int(of.port.into());
+            cx.out.bulk(standing.to_string().as_bytes());
+            cx.out.int(if standing == Standing::Connected {
+                offset
+            } else {
+                -1
+            });
+        }
+    }
     Ok(Outcome::Done)
+}
+
+fn is_online(replica: &crate::replication::Replica) -> bool {
+    replica.stage == Stage::Online
+}
+
+fn number(out: &mut Writer<'_>, number: u64) {
+    out.bulk(number.to_string().as_bytes());
 }

@@ -1,20 +1,21 @@
 //! `WAIT numreplicas timeout` and `WAITAOF numlocal numreplicas timeout`: until what this client
 //! wrote is safe.
 //!
-//! * There are no replicas: whoever wants one waits until the time is up, and learns that there
-//!   were none.
-//! * With `appendfsync always` whatever was acknowledged is on disk, and `WAITAOF 1 0` returns at
-//!   once; otherwise it asks for a sync and returns when it is done.
+//! * `WAIT` counts replicas that have written it, `WAITAOF` those that have it on disk.
+//! * With `appendfsync always` whatever was acknowledged is on this disk; otherwise `WAITAOF 1`
+//!   asks for a sync and returns when it is done.
 //! * Inside a transaction nothing waits: the answer is how things stand.
 
 use std::sync::Arc;
 
 use headwater_resp::Writer;
+use headwater_store::Lsn;
 
 use crate::command::{
     Access, Arg, Args, Body, Cx, Group, Halt, Outcome, Park, Served, Spec, Traits,
 };
 use crate::refusal::Refusal;
+use crate::replication::Replicas;
 
 const TRAITS: Traits = Traits::BLOCKING.and(Traits::CONNECTION);
 
@@ -50,15 +51,41 @@ pub(crate) static WAITAOF: Spec = Spec {
     body: Body::Run(wait_aof),
 };
 
+/// Counts the replicas that have everything below a place, as `has` says, whenever it is called.
+fn counter(
+    cx: &Cx<'_>,
+    has: fn(&Replicas, Lsn) -> usize,
+) -> impl Fn() -> i64 + Clone + Send + 'static {
+    let (replicas, written) = (cx.server.replication.replicas(), cx.session.depends_on);
+    move || i64::try_from(has(&replicas.lock(), written)).unwrap_or(i64::MAX)
+}
+
 fn wait(cx: &mut Cx<'_>, args: &mut Args<'_>) -> Result<Outcome, Halt> {
-    let replicas = args.int()?;
+    if cx.server.replication.follows() {
+        let text = "ERR WAIT cannot be used with replica instances. Please also note that since \
+                    Redis 4.0 if a replica is configured to be writable (which is not the default) \
+                    writes to replicas are just local and are not propagated.";
+        return Err(Refusal::Command(text).into());
+    }
+    let wanted = args.int()?;
     let timeout_ms = args.timeout_ms(cx.now)?;
-    if replicas <= 0 || cx.in_exec {
-        cx.out.int(0);
+    let count = counter(cx, Replicas::having);
+    let found = count();
+    if cx.in_exec || found >= wanted {
+        cx.out.int(found);
         return Ok(Outcome::Done);
     }
-    let park = Park::idle(timeout_ms, |_| Ok(Served::NotYet));
-    Ok(Outcome::Park(park.or_at_last(|out| out.int(0))))
+    let again = count.clone();
+    let park = Park::idle(timeout_ms, move |data| {
+        let found = again();
+        if found < wanted {
+            return Ok(Served::NotYet);
+        }
+        data.out.int(found);
+        Ok(Served::Yes)
+    });
+    let park = park.or_at_last(move |out| out.int(count()));
+    Ok(Outcome::Park(park.until_replicas(false)))
 }
 
 fn wait_aof(cx: &mut Cx<'_>, args: &mut Args<'_>) -> Result<Outcome, Halt> {
@@ -68,35 +95,49 @@ fn wait_aof(cx: &mut Cx<'_>, args: &mut Args<'_>) -> Result<Outcome, Halt> {
         return Err(Refusal::Command(text).into());
     }
     let text = "ERR value is out of range, must be positive";
-    let replicas = args.int().ok().filter(|&replicas| replicas >= 0);
-    let replicas = replicas.ok_or(Refusal::Command(text))?;
+    let wanted = args.int().ok().filter(|&replicas| replicas >= 0);
+    let wanted = wanted.ok_or(Refusal::Command(text))?;
     let timeout_ms = args.timeout_ms(cx.now)?;
-    let log = Arc::clone(cx.store().log());
-    let written = cx.session.depends_on;
-    let is_durable = log.durable() >= written;
-    if cx.in_exec || replicas == 0 && (local == 0 || is_durable) {
-        write(&mut cx.out, is_durable);
+    if cx.server.replication.follows() {
+        let text = "ERR WAITAOF cannot be used with replica instances. Please also note that \
+                    writes to replicas are just local and are not propagated.";
+        return Err(Refusal::Command(text).into());
+    }
+    let (log, written) = (Arc::clone(cx.store().log()), cx.session.depends_on);
+    let count = counter(cx, Replicas::keeping);
+    let stand = move || Standing {
+        is_durable: log.durable() >= written,
+        replicas: count(),
+    };
+    let is_enough = move |now: &Standing| now.replicas >= wanted && (local == 0 || now.is_durable);
+    let now = stand();
+    if cx.in_exec || is_enough(&now) {
+        now.write(&mut cx.out);
         return Ok(Outcome::Done);
     }
+    let again = stand.clone();
     let park = Park::idle(timeout_ms, move |data| {
-        let is_durable = data.store().log().durable() >= written;
-        if replicas > 0 || !is_durable {
+        let now = again();
+        if !is_enough(&now) {
             return Ok(Served::NotYet);
         }
-        write(&mut data.out, true);
+        now.write(&mut data.out);
         Ok(Served::Yes)
     });
-    let park = park.or_at_last(move |out| write(out, log.durable() >= written));
-    Ok(Outcome::Park(if local > 0 {
-        park.until_durable(written)
-    } else {
-        park
-    }))
+    let park = park.or_at_last(move |out| stand().write(out));
+    Ok(Outcome::Park(park.until_replicas(local > 0)))
 }
 
 /// What `WAITAOF` answers: is it on this server's disk, and on how many replicas'?
-fn write(out: &mut Writer<'_>, is_durable: bool) {
-    out.array(2);
-    out.int(is_durable.into());
-    out.int(0);
+struct Standing {
+    is_durable: bool,
+    replicas: i64,
+}
+
+impl Standing {
+    fn write(&self, out: &mut Writer<'_>) {
+        out.array(2);
+        out.int(self.is_durable.into());
+        out.int(self.replicas);
+    }
 }

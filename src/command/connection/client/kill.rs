@@ -146,7 +146,7 @@ impl<'a> Filter<'a> {
         let age = now.saturating_sub(client.connected_ms) / 1000;
         let is_at = |place: &[u8], at: std::net::SocketAddr| at.to_string().as_bytes() == place;
         self.id.is_none_or(|id| id == client.id)
-            && self.kind.is_none_or(|kind| kind == Type::Normal)
+            && self.kind.is_none_or(|kind| kind == Type::of(client))
             && self.addr.is_none_or(|addr| is_at(addr, client.addr))
             && self.laddr.is_none_or(|laddr| is_at(laddr, client.laddr))
             && self.age_min.is_none_or(|seconds| age >= seconds)

@@ -55,13 +55,22 @@ pub(super) static INFO: Spec = Spec {
     body: Body::Run(info),
 };
 
-/// What a connection is used for. Here all are normal.
+/// What a connection is used for. A link to a master is no client's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Type {
     Master,
     Normal,
     PubSub,
     Replica,
+}
+
+impl Type {
+    pub(super) fn of(client: &Client) -> Self {
+        match client.is_replica.load(Ordering::Relaxed) {
+            true => Self::Replica,
+            false => Self::Normal,
+        }
+    }
 }
 
 pub(super) fn client_type(word: &[u8]) -> Result<Type, Refusal> {
@@ -87,10 +96,10 @@ fn list(cx: &mut Cx<'_>, args: &mut Args<'_>) -> Result<Outcome, Halt> {
     let listed = if args.is_empty() {
         clients.all()
     } else if args.left() == 2 && args.eat("TYPE") {
-        match client_type(args.word()?)? {
-            Type::Normal => clients.all(),
-            Type::Master | Type::PubSub | Type::Replica => Vec::new(),
-        }
+        let kind = client_type(args.word()?)?;
+        let mut listed = clients.all();
+        listed.retain(|client| Type::of(client) == kind);
+        listed
     } else if args.left() > 1 && args.eat("ID") {
         let mut listed = Vec::new();
         while !args.is_empty() {
@@ -188,6 +197,7 @@ fn write_line(line: &mut String, client: &Client, now: u64) {
 
 fn flags(client: &Client) -> String {
     let flags: String = [
+        ('S', client.is_replica.load(Ordering::Relaxed)),
         ('x', client.multi.load(Ordering::Relaxed) > 0),
         ('b', client.is_blocked()),
         ('A', client.is_killed()),

@@ -1,0 +1,464 @@
+//! The replica's end of a socket: does what [`Link`] says, and tells it what happened.
+
+use std::future::poll_fn;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use headwater_resp::encode_request;
+use headwater_store::cut::cut;
+use headwater_store::disk::Disk;
+use headwater_store::install::install;
+use headwater_store::{Lsn, RealDisk, SyncPolicy};
+use parking_lot::Mutex;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+
+use super::link::{Action, Event, Facts, Link, Why};
+use super::shipment::{Incoming, PIECE_MAX, Taken, Trouble};
+use super::wire::{self, LINE_MAX};
+use super::{Address, Shipped, Takeover};
+use crate::clock;
+use crate::config;
+use crate::loading::{self, Opened};
+use crate::server::{Reason, Server};
+
+/// How much is read at once.
+const READ_BYTES: usize = 256 << 10;
+
+/// How a conversation ended.
+enum Ended {
+    /// To be tried again.
+    Broken,
+    /// The log is to be cut here first.
+    Cut(Lsn),
+    /// Everything up to here came, and lies beside the data.
+    Received(Lsn),
+    /// The other does not take over.
+    Declined,
+}
+
+/// Follows a master until the next turn.
+pub(super) async fn follow(
+    server: &Arc<Server>,
+    of: &Address,
+    takeover: Takeover,
+    turns: &mut watch::Receiver<u64>,
+) {
+    let mut replica = Replica {
+        server,
+        of,
+        takeover,
+        link: Link::new(0),
+        wants_everything: false,
+        incoming: Arc::default(),
+        said: None,
+    };
+    loop {
+        let ended = tokio::select! {
+            biased;
+            changed = turns.changed() => {
+                changed.expect("the sender lives as long as the server");
+                return;
+            }
+            ended = replica.converse() => ended,
+        };
+        replica.show();
+        match ended {
+            Ended::Broken => {}
+            Ended::Cut(at) => replica.cut(at).await,
+            Ended::Received(end) => replica.install(end).await,
+            Ended::Declined => {
+                tracing::warn!(%of, "does not take over; leads again");
+                server.replication.decline(server);
+            }
+        }
+    }
+}
+
+struct Replica<'a> {
+    server: &'a Arc<Server>,
+    of: &'a Address,
+    takeover: Takeover,
+    link: Link,
+    /// What it has is of no use.
+    wants_everything: bool,
+    /// What of a shipment has come; looked for when it is needed.
+    incoming: Arc<Mutex<Option<Incoming>>>,
+    /// The last complaint, which is not said twice.
+    said: Option<String>,
+}
+
+impl Replica<'_> {
+    fn now_ms(&self) -> u64 {
+        self.server.replication.now_ms()
+    }
+
+    fn show(&self) {
+        self.server.replication.show(self.link.standing());
+    }
+
+    fn complain(&mut self, text: String) {
+        if self.said.as_ref() != Some(&text) {
+            tracing::warn!(master = %self.of, "the link is down: {text}");
+            self.said = Some(text);
+        }
+    }
+
+    /// Returns when time alone has something done.
+    async fn due(&self) {
+        let left = self.link.due_ms().saturating_sub(self.now_ms());
+        tokio::time::sleep(Duration::from_millis(left)).await;
+    }
+
+    /// One conversation, from the first attempt to connect to its end.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future ends the connection.
+    async fn converse(&mut self) -> Ended {
+        let timeout_ms = self.server.config.size(config::REPL_TIMEOUT) * 1000;
+        self.link.set_timeout(timeout_ms);
+        while self.link.step(self.now_ms(), Event::Tick) != Some(Action::Connect) {
+            self.due().await;
+        }
+        self.show();
+        let connecting = TcpStream::connect((&*self.of.host, self.of.port));
+        let connected = tokio::select! {
+            connected = connecting => connected,
+            () = self.due() => Err(io::ErrorKind::TimedOut.into()),
+        };
+        let mut socket = match connected {
+            Ok(socket) => socket,
+            Err(error) => return self.lost(&error),
+        };
+        // A socket that refuses the option still serves.
+        drop(socket.set_nodelay(true));
+        match self.ask(&mut socket).await {
+            Ok(ended) => ended,
+            Err(error) => self.lost(&error),
+        }
+    }
+
+    fn lost(&mut self, error: &io::Error) -> Ended {
+        self.complain(error.to_string());
+        self.link.step(self.now_ms(), Event::Lost);
+        Ended::Broken
+    }
+
+    /// The handshake, and what follows it.
+    async fn ask(&mut self, socket: &mut TcpStream) -> io::Result<Ended> {
+        let mut input = Vec::new();
+        let facts = self.facts();
+        let mut action = self.link.step(self.now_ms(), Event::Connected(facts));
+        self.show();
+        loop {
+            match action {
+                Some(Action::Say(words)) => say(socket, &words).await?,
+                Some(Action::Follow) => return self.stream(socket, input).await,
+                Some(Action::Cut(at)) => return Ok(Ended::Cut(at)),
+                Some(Action::Receive(end)) => return self.receive(socket, input, end).await,
+                Some(Action::HangUp(why)) => return Ok(self.hung_up(&why)),
+                None | Some(Action::Connect) => {}
+            }
+            let line = tokio::select! {
+                line = read_line(socket, &mut input) => Some(line?),
+                () = self.due() => None,
+            };
+            let now_ms = self.now_ms();
+            action = match &line {
+                Some(line) => self.link.step(now_ms, Event::Line(line)),
+                None => self.link.step(now_ms, Event::Tick),
+            };
+        }
+    }
+
+    fn hung_up(&mut self, why: &Why) -> Ended {
+        self.complain(why.to_string());
+        // Another master of the same mind would say the same; this one may yet come to lead.
+        let for_now = |text: &str| text.starts_with("NOMASTERLINK") || text.starts_with("LOADING");
+        match why {
+            Why::Refused(text) if self.takeover != Takeover::No && !for_now(text) => {
+                Ended::Declined
+            }
+            _ => Ended::Broken,
+        }
+    }
+
+    /// What this server has to say of itself.
+    fn facts(&self) -> Facts {
+        let config = &self.server.config;
+        let announced = u16::try_from(config.int(config::REPLICA_ANNOUNCE_PORT)).unwrap_or(0);
+        let (history, end) = match self.server.loading.opened() {
+            Some(opened) => (opened.store.history(), opened.store.log().appended()),
+            None => Default::default(),
+        };
+        Facts {
+            user: config.text(config::MASTERUSER),
+            password: config.text(config::MASTERAUTH),
+            port: if announced == 0 {
+                self.server.identity.port
+            } else {
+                announced
+            },
+            host: config.text(config::REPLICA_ANNOUNCE_IP),
+            history,
+            end,
+            wants_everything: self.wants_everything,
+            has: self.incoming.lock().as_ref().and_then(Incoming::has),
+            takeover: self.takeover,
+        }
+    }
+
+    /// Takes frames for as long as they come.
+    async fn stream(&mut self, socket: &mut TcpStream, input: Vec<u8>) -> io::Result<Ended> {
+        let Some(opened) = self.server.loading.opened() else {
+            return Err(io::Error::other("there are no data"));
+        };
+        tracing::info!(master = %self.of, end = %opened.store.log().appended(), "follows");
+        self.show();
+        if self.takeover != Takeover::No {
+            self.takeover = Takeover::No;
+            self.server.replication.taken_over(self.server);
+        }
+        let mut stream = wire::Stream::default();
+        let mut frames = Vec::new();
+        let mut input = input;
+        loop {
+            if !input.is_empty() {
+                self.server.replication.show_heard();
+                self.link.step(self.now_ms(), Event::Heard);
+                unpack(&mut stream, &mut input, &mut frames)?;
+                self.apply(&opened, &mut frames)?;
+            }
+            let log = opened.store.log();
+            let (written, durable) = (log.written(), log.durable());
+            let marks = Event::Marks { written, durable };
+            let now_ms = self.now_ms();
+            let mut action = self.link.step(now_ms, marks);
+            if action.is_none() {
+                action = self.link.step(now_ms, Event::Tick);
+            }
+            match action {
+                Some(Action::Say(words)) => say(socket, &words).await?,
+                Some(Action::HangUp(why)) => return Ok(self.hung_up(&why)),
+                _ => {}
+            }
+            input.reserve(READ_BYTES);
+            tokio::select! {
+                read = socket.read_buf(&mut input) => {
+                    if read? == 0 {
+                        return Err(io::ErrorKind::UnexpectedEof.into());
+                    }
+                }
+                () = synced(&opened, durable) => {}
+                () = self.due() => {}
+            }
+        }
+    }
+
+    /// Takes the whole frames that have come.
+    fn apply(&mut self, opened: &Arc<Opened>, frames: &mut Vec<u8>) -> io::Result<()> {
+        let mut done = 0;
+        loop {
+            let received = opened
+                .store
+                .receive(&frames[done..])
+                .map_err(io::Error::other)?;
+            if received.consumed == 0 {
+                break;
+            }
+            done += received.consumed;
+            if !received.events.is_empty() {
+                let now = clock::unix_ms();
+                let server = self.server;
+                server.waiters.serve(server, opened, &received.events, now);
+            }
+        }
+        if done > 0 {
+            frames.drain(..done);
+            self.said = None;
+            let log = opened.store.log();
+            match log.policy() {
+                SyncPolicy::Always => log.request_sync(),
+                SyncPolicy::EverySec | SyncPolicy::No => {
+                    log.try_write().map_err(io::Error::other)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes a shipment. What has come of it stays when the connection breaks.
+    async fn receive(
+        &mut self,
+        socket: &mut TcpStream,
+        mut input: Vec<u8>,
+        end: Lsn,
+    ) -> io::Result<Ended> {
+        tracing::info!(master = %self.of, %end, "receives everything");
+        self.show();
+        let mut shipped = Shipped::default();
+        loop {
+            if !input.is_empty() {
+                self.link.step(self.now_ms(), Event::Heard);
+                let (taken, rest) = self.take(input).await?;
+                input = rest;
+                shipped.total = taken.total.unwrap_or(shipped.total);
+                shipped.done += taken.bytes;
+                self.server.replication.show_shipment(shipped);
+                if taken.complete.is_some() {
+                    self.link.step(self.now_ms(), Event::Complete);
+                    return Ok(Ended::Received(end));
+                }
+            }
+            match self.link.step(self.now_ms(), Event::Tick) {
+                Some(Action::Say(words)) => say(socket, &words).await?,
+                Some(Action::HangUp(why)) => return Ok(self.hung_up(&why)),
+                _ => {}
+            }
+            input.reserve(PIECE_MAX);
+            tokio::select! {
+                read = socket.read_buf(&mut input) => {
+                    if read? == 0 {
+                        return Err(io::ErrorKind::UnexpectedEof.into());
+                    }
+                }
+                () = self.due() => {}
+            }
+        }
+    }
+
+    /// Takes what of a shipment has come, where waiting for the disk holds nobody up; gives back
+    /// what is not whole.
+    async fn take(&self, mut input: Vec<u8>) -> io::Result<(Taken, Vec<u8>)> {
+        let (incoming, dir) = (Arc::clone(&self.incoming), self.dir());
+        let taking = tokio::task::spawn_blocking(move || {
+            let mut incoming = incoming.lock();
+            let incoming = match &mut *incoming {
+                Some(incoming) => incoming,
+                none => none.insert(Incoming::find(Arc::new(RealDisk), &dir)?),
+            };
+            let taken = incoming.take_all(&mut input)?;
+            Ok((taken, input))
+        });
+        let taken: Result<_, Trouble> = taking.await.expect("taking a shipment does not panic");
+        taken.map_err(io::Error::other)
+    }
+
+    /// Where the data are.
+    fn dir(&self) -> PathBuf {
+        PathBuf::from(self.server.config.text(config::DIR))
+    }
+
+    /// Cuts the log.
+    async fn cut(&mut self, at: Lsn) {
+        let cut = move |disk: &dyn Disk, dir: &Path| cut(disk, dir, at);
+        match self.change(cut).await {
+            None => {}
+            Some(Ok(cut)) => {
+                let kept = cut.kept.unwrap_or_default();
+                tracing::warn!(
+                    %at, bytes = cut.bytes, kept = %kept.display(),
+                    "cut off what the master never had"
+                );
+            }
+            Some(Err(error)) => {
+                tracing::warn!(%at, "cannot cut the log, and so needs everything anew: {error}");
+                self.wants_everything = true;
+            }
+        }
+    }
+
+    /// Puts what was received in the place of the data.
+    async fn install(&mut self, end: Lsn) {
+        let install = move |disk: &dyn Disk, dir: &Path| install(disk, dir, end);
+        match self.change(install).await {
+            None => {}
+            Some(Ok(_)) => {
+                self.wants_everything = false;
+                tracing::info!("has everything that its master had");
+            }
+            Some(Err(error)) => tracing::error!("cannot use what was received: {error}"),
+        }
+        *self.incoming.lock() = None;
+    }
+
+    /// Closes the data, changes their directory, and opens them again; `None` when the server ends
+    /// meanwhile.
+    async fn change<T: Send + 'static, E: Send + 'static>(
+        &self,
+        change: impl FnOnce(&dyn Disk, &Path) -> Result<T, E> + Send + 'static,
+    ) -> Option<Result<T, E>> {
+        let server = self.server;
+        // A log that has failed ends the server.
+        server.loading.close(&server.clients).await.ok()?;
+        let dir = self.dir();
+        let changing = tokio::task::spawn_blocking(move || change(&RealDisk, &dir));
+        let changed = changing.await.expect("changing the data does not panic");
+        match loading::load(server).await {
+            Ok(store) => {
+                loading::publish(server, store);
+                Some(changed)
+            }
+            Err(fault) => {
+                server.shutdown.request(Reason::Unusable(fault.to_string()));
+                None
+            }
+        }
+    }
+}
+
+/// Returns when more than `durable` is, or never when nothing more will be for now.
+async fn synced(opened: &Opened, durable: Lsn) {
+    let log = opened.store.log();
+    if log.policy() != SyncPolicy::Always || log.appended() <= durable {
+        return std::future::pending().await;
+    }
+    // A log that failed ends the server.
+    let more = durable.plus(1);
+    if poll_fn(|cx| log.poll_committed(more, cx)).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+async fn say(socket: &mut TcpStream, words: &[String]) -> io::Result<()> {
+    let mut request = Vec::new();
+    encode_request(&mut request, words.iter().map(String::as_bytes));
+    socket.write_all(&request).await
+}
+
+/// Reads a line, and leaves what comes behind it in `input`.
+async fn read_line(socket: &mut TcpStream, input: &mut Vec<u8>) -> io::Result<String> {
+    loop {
+        if let Some(end) = input.iter().position(|&byte| byte == b'\n') {
+            let line = input.drain(..=end).collect::<Vec<u8>>();
+            let line = String::from_utf8_lossy(&line);
+            return Ok(line.trim_end_matches(['\r', '\n']).to_owned());
+        }
+        if input.len() > LINE_MAX {
+            return Err(io::Error::other(wire::Garbled.to_string()));
+        }
+        if socket.read_buf(input).await? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+    }
+}
+
+/// Moves the bytes of frames from what has come to those that wait to be whole.
+fn unpack(stream: &mut wire::Stream, input: &mut Vec<u8>, frames: &mut Vec<u8>) -> io::Result<()> {
+    let mut at = 0;
+    loop {
+        let next = stream.next(&input[at..]);
+        let (pass, take) = next.map_err(|garbled| io::Error::other(garbled.to_string()))?;
+        at += pass;
+        frames.extend_from_slice(&input[at..at + take]);
+        at += take;
+        if take == 0 {
+            input.drain(..at);
+            return Ok(());
+        }
+    }
+}
