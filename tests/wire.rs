@@ -5,6 +5,7 @@
 
 #[path = "wire/backup.rs"]
 mod backup;
+#[allow(dead_code, reason = "other tests need more of it")]
 #[path = "wire/client.rs"]
 mod client;
 #[path = "wire/cold.rs"]
@@ -13,6 +14,7 @@ mod cold;
 mod loading;
 #[path = "wire/save.rs"]
 mod save;
+#[allow(dead_code, reason = "other tests need more of it")]
 #[path = "wire/server.rs"]
 mod server;
 #[path = "wire/space.rs"]

@@ -106,6 +106,14 @@ impl Client {
         }
     }
 
+    /// Asks until there is a field of a section of INFO.
+    pub(crate) fn until_info_is_there(&mut self, section: &str, name: &str) {
+        let began = Instant::now();
+        while self.info(section, name).is_none() {
+            assert!(began.elapsed() < PATIENCE, "{name} does not appear");
+        }
+    }
+
     /// The next reply.
     pub(crate) fn reply(&mut self) -> Reply {
         self.try_reply().expect("the server closed the connection")

@@ -99,6 +99,11 @@ impl Server {
         }
     }
 
+    /// The port that it listens on.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
     pub(crate) fn connect(&self) -> Client {
         self.connect_to(Ipv4Addr::LOCALHOST.into())
     }
