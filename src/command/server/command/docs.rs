@@ -21,18 +21,26 @@ pub(super) fn run(cx: &mut Cx<'_>, args: &mut Args<'_>) -> Result<Outcome, Halt>
 }
 
 /// What Redis advises against: the command, since when, and what to use instead.
-const DEPRECATED: &[(&str, &str, &str)] = &[("quit", "7.2.0", "just closing the connection")];
+const DEPRECATED: &[(&str, &str, &str)] = &[
+    ("quit", "7.2.0", "just closing the connection"),
+    ("slaveof", "5.0.0", "`REPLICAOF`"),
+];
+
+/// What is for servers, and not for people.
+const SYSTEM: &[&str] = &["replconf"];
 
 fn write_command(out: &mut Writer<'_>, command: &Command) {
     let spec = command.spec;
     let deprecated = DEPRECATED
         .iter()
         .find(|(name, ..)| *name == command.full_name);
+    let is_system = SYSTEM.contains(&&*command.full_name);
     let subcommands = TABLE.subcommands(command);
     out.bulk(command.full_name.as_bytes());
     out.map(
         3 + usize::from(!spec.complexity.is_empty())
             + deprecated.map_or(0, |_| 3)
+            + usize::from(is_system)
             + usize::from(!spec.args.is_empty())
             + usize::from(!subcommands.is_empty()),
     );
@@ -41,6 +49,10 @@ fn write_command(out: &mut Writer<'_>, command: &Command) {
     write_text(out, "group", group(spec.group));
     if !spec.complexity.is_empty() {
         write_text(out, "complexity", spec.complexity);
+    }
+    if is_system {
+        out.bulk(b"doc_flags");
+        write_names(out, ["syscmd"]);
     }
     if let Some((_, since, instead)) = deprecated {
         out.bulk(b"doc_flags");
