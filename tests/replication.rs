@@ -594,6 +594,29 @@ fn failovers_that_make_no_sense_are_refused_or_given_up() {
 }
 
 #[test]
+fn a_master_whose_replica_goes_before_it_takes_over_leads_again() {
+    let master = Node::start(&["--repl-timeout", "1"]);
+    let mut replica = Node::following(&master.replicaof(), &[]);
+    replica.until_up();
+    add(&master, "s", 10);
+    converge(&master, &[&replica]);
+    // It says that it is somewhere else: nobody is there.
+    let announce = ["CONFIG", "SET", "replica-announce-port", "1"];
+    assert_eq!(replica.ask(&announce), simple("OK"));
+    assert_eq!(replica.ask(&["REPLICAOF", "NO", "ONE"]), simple("OK"));
+    let to = ["REPLICAOF", "127.0.0.1", &master.port().to_string()];
+    assert_eq!(replica.ask(&to), simple("OK"));
+    replica.until_up();
+    converge(&master, &[&replica]);
+    assert_eq!(master.ask(&["FAILOVER"]), simple("OK"));
+    master.until("role", "slave");
+    master.until("role", "master");
+    master.until("master_failover_state", "no-failover");
+    add(&master, "s", 10);
+    replica.stop();
+}
+
+#[test]
 fn who_cannot_read_frames_is_refused_and_so_is_nonsense() {
     let master = Node::start(&[]);
     let mut tool = master.connect();

@@ -54,8 +54,10 @@ pub(super) async fn follow(
         link: Link::new(0),
         wants_everything: false,
         incoming: Arc::default(),
+        has_asked: false,
         said: None,
     };
+    let began_ms = replica.now_ms();
     loop {
         let ended = tokio::select! {
             biased;
@@ -66,6 +68,14 @@ pub(super) async fn follow(
             ended = replica.converse() => ended,
         };
         replica.show();
+        let ended = match ended {
+            // Whoever was never asked has not taken over; whoever was, may have.
+            Ended::Broken if takeover != Takeover::No && !replica.has_asked => {
+                let is_late = replica.now_ms() >= began_ms + replica.timeout_ms();
+                if is_late { Ended::Declined } else { ended }
+            }
+            ended => ended,
+        };
         match ended {
             Ended::Broken => {}
             Ended::Cut(at) => replica.cut(at).await,
@@ -87,6 +97,8 @@ struct Replica<'a> {
     wants_everything: bool,
     /// What of a shipment has come; looked for when it is needed.
     incoming: Arc<Mutex<Option<Incoming>>>,
+    /// `PSYNC` has been said.
+    has_asked: bool,
     /// The last complaint, which is not said twice.
     said: Option<String>,
 }
@@ -94,6 +106,11 @@ struct Replica<'a> {
 impl Replica<'_> {
     fn now_ms(&self) -> u64 {
         self.server.replication.now_ms()
+    }
+
+    /// What `repl-timeout` says.
+    fn timeout_ms(&self) -> u64 {
+        self.server.config.size(config::REPL_TIMEOUT) * 1000
     }
 
     fn show(&self) {
@@ -119,8 +136,7 @@ impl Replica<'_> {
     ///
     /// Dropping the future ends the connection.
     async fn converse(&mut self) -> Ended {
-        let timeout_ms = self.server.config.size(config::REPL_TIMEOUT) * 1000;
-        self.link.set_timeout(timeout_ms);
+        self.link.set_timeout(self.timeout_ms());
         while self.link.step(self.now_ms(), Event::Tick) != Some(Action::Connect) {
             self.due().await;
         }
@@ -156,7 +172,10 @@ impl Replica<'_> {
         self.show();
         loop {
             match action {
-                Some(Action::Say(words)) => say(socket, &words).await?,
+                Some(Action::Say(words)) => {
+                    self.has_asked |= words.first().is_some_and(|word| word == "PSYNC");
+                    say(socket, &words).await?;
+                }
                 Some(Action::Follow) => return self.stream(socket, input).await,
                 Some(Action::Cut(at)) => return Ok(Ended::Cut(at)),
                 Some(Action::Receive(end)) => return self.receive(socket, input, end).await,
