@@ -7,8 +7,8 @@
 //!                                 '- when it is used ->  '- when it is used ->
 //! ```
 //!
-//! So one load suffices for an extent, unless the reader is faster than the disk; who finds a block
-//! missing loads it himself. The thread keeps nobody waiting, and nobody waits for it.
+//! So one load suffices, unless the reader is faster than the disk; who finds a block missing loads
+//! it himself. The thread keeps nobody waiting, and nobody waits for it.
 
 use std::collections::VecDeque;
 use std::io;
@@ -18,10 +18,18 @@ use std::thread;
 use parking_lot::{Condvar, Mutex};
 
 use super::Data;
+use super::extent::Extent;
 use super::reader::ColdBlock;
 
 /// So many are read on for at a time, at most; others load for themselves.
 const QUEUE: usize = 32;
+
+/// A block that was read ahead and is used now, and the extent that comes behind its own, if
+/// somebody goes on there.
+pub(super) struct Used {
+    pub(super) block: ColdBlock,
+    pub(super) then: Option<Arc<Extent>>,
+}
 
 /// What the thread is to do.
 #[derive(Default)]
@@ -32,24 +40,23 @@ pub(super) struct Ahead {
 
 #[derive(Default)]
 struct Queue {
-    /// Blocks that were read ahead and are used now.
-    used: VecDeque<ColdBlock>,
+    used: VecDeque<Used>,
     /// Whether the thread is there.
     open: bool,
 }
 
 impl Ahead {
-    /// Asks for what is behind a block to be read.
-    pub(super) fn ask(&self, used: ColdBlock) {
+    /// Asks for what is behind a block to be read, if need be in the extent that comes then.
+    pub(super) fn ask(&self, block: ColdBlock, then: Option<Arc<Extent>>) {
         let mut queue = self.queue.lock();
         if queue.open && queue.used.len() < QUEUE {
-            queue.used.push_back(used);
+            queue.used.push_back(Used { block, then });
             self.wake.notify_one();
         }
     }
 
     /// The next block behind which to read; `None` when the thread is to end.
-    fn next(&self) -> Option<ColdBlock> {
+    fn next(&self) -> Option<Used> {
         let mut queue = self.queue.lock();
         while queue.open {
             if let Some(used) = queue.used.pop_front() {

@@ -4,7 +4,7 @@
 //! wanted is still in the cache, somebody goes through the extent from one end to the other; then
 //! the blocks that follow are read with them, for the next time: all that begin in the same area of
 //! the file. The first of these is marked: once it is used, a [thread](super::ahead) reads the next
-//! area, and so on to the end of the extent.
+//! area, and so on to the end of the extent, and into the one that comes then.
 
 use std::iter;
 use std::sync::Arc;
@@ -12,11 +12,13 @@ use std::sync::Arc;
 use parking_lot::MutexGuard;
 
 use super::Data;
+use super::ahead::Used;
 use super::block::Block;
 use super::cache::{BlockKey, Cached};
+use super::extent::Extent;
 use super::file::to_usize;
 use super::index::{Index, OTHER_ENTRIES};
-use super::reader::{Cold, ColdBlock, Loaded, Part};
+use super::reader::{Cold, ColdBlock, Loaded, Missing, Part, Patience, Reader};
 use crate::disk::File;
 use crate::error::{DataError, Flaw};
 
@@ -113,11 +115,15 @@ impl Data {
 
     /// Reads the area behind that of a block which was read ahead and is used now. What cannot be
     /// read is left to whoever needs it. The buffer is for the bytes.
-    pub(super) fn read_on(&self, used: &ColdBlock, buffer: &mut Vec<u8>) -> Result<(), DataError> {
-        let area = used.key().area();
-        let mut following = iter::successors(used.after(), ColdBlock::after);
-        let Some(first) = following.find(|block| block.key().area() > area) else {
-            return Ok(());
+    pub(super) fn read_on(&self, used: &Used, buffer: &mut Vec<u8>) -> Result<(), DataError> {
+        let area = used.block.key().area();
+        let mut following = iter::successors(used.block.after(), ColdBlock::after);
+        let first = match following.find(|block| block.key().area() > area) {
+            Some(first) => first,
+            None => match &used.then {
+                Some(then) => self.first_block(then)?,
+                None => return Ok(()),
+            },
         };
         let area = first.key().area();
         let _one_reads = self.loader(first.key());
@@ -130,7 +136,7 @@ impl Data {
         let Some(last) = new.last() else {
             return Ok(());
         };
-        let file = self.disk.open_to_read(used.extent.file.path())?;
+        let file = self.disk.open_to_read(last.extent.file.path())?;
         file.will_read(last.end().pos, AREA);
         for (at, (block, decoded)) in self.read(&*file, &new, buffer)?.enumerate() {
             let Ok(decoded) = decoded else { break };
@@ -140,6 +146,16 @@ impl Data {
             self.cache.insert(block.key(), decoded);
         }
         Ok(())
+    }
+
+    /// The first block of an extent, whose index is read if need be.
+    fn first_block(&self, extent: &Arc<Extent>) -> Result<ColdBlock, DataError> {
+        let reader = Reader::new(self, Patience::Wait);
+        let index = reader.index(extent).map_err(Missing::waited)?;
+        Ok(ColdBlock {
+            extent: extent.clone(),
+            part: Part::Entries { index, block: 0 },
+        })
     }
 
     /// Reads blocks that follow each other, by way of the buffer.

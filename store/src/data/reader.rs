@@ -257,7 +257,7 @@ impl<'d> Reader<'d> {
             extent: extent.clone(),
             part: Part::Index,
         };
-        match self.get(wanted)? {
+        match self.get(wanted, None)? {
             (Cached::Index(index), _) => Ok(index),
             (Cached::Entries(_), _) => unreachable!("a position holds one kind of block"),
         }
@@ -278,6 +278,17 @@ impl<'d> Reader<'d> {
         index: &Index,
         block: usize,
     ) -> Result<Pinned, Missing> {
+        self.block_before(extent, index, block, None)
+    }
+
+    /// The same, for somebody who goes on to another extent then, which is read ahead, too.
+    pub(crate) fn block_before(
+        &self,
+        extent: &Arc<Extent>,
+        index: &Index,
+        block: usize,
+        then: Option<&Arc<Extent>>,
+    ) -> Result<Pinned, Missing> {
         let wanted = ColdBlock {
             extent: extent.clone(),
             part: Part::Entries {
@@ -285,7 +296,7 @@ impl<'d> Reader<'d> {
                 block,
             },
         };
-        match self.get(wanted)? {
+        match self.get(wanted, then)? {
             (Cached::Entries(block), pin) => Ok(Pinned { block, pin }),
             (Cached::Index(_), _) => unreachable!("a position holds one kind of block"),
         }
@@ -304,7 +315,7 @@ impl<'d> Reader<'d> {
         f(block.fields(offset))
     }
 
-    fn get(&self, wanted: ColdBlock) -> Result<(Cached, u32), Missing> {
+    fn get(&self, wanted: ColdBlock, then: Option<&Arc<Extent>>) -> Result<(Cached, u32), Missing> {
         let key = wanted.key();
         if let Some((at, _, found)) = self.pins.borrow().get_full(&key) {
             return Ok((found.clone(), pin_number(at)));
@@ -312,7 +323,7 @@ impl<'d> Reader<'d> {
         let found = match (self.data.cache.get(key), self.patience.get()) {
             (Some(found), _) => {
                 if found.take_mark() {
-                    self.data.ahead.ask(wanted);
+                    self.data.ahead.ask(wanted, then.cloned());
                 }
                 found
             }

@@ -141,6 +141,18 @@ fn who_goes_on_reading_reads_ahead() {
     assert_eq!(reads(&data, &extent, 0..80), (0, 0));
 }
 
+/// Waits until a block is in memory.
+fn wait_for(data: &Data, extent: &Arc<Extent>, block: usize) {
+    let reader = Reader::new(data, Patience::Wait);
+    let key = BlockKey {
+        file: extent.file.number(),
+        pos: reader.index(extent).unwrap().rows()[block].pos,
+    };
+    while data.cache.peek(key).is_none() {
+        std::thread::yield_now();
+    }
+}
+
 #[test]
 fn what_was_read_ahead_and_is_used_has_the_next_area_read() {
     let disk = SimDisk::new();
@@ -148,13 +160,29 @@ fn what_was_read_ahead_and_is_used_has_the_next_area_read() {
     let extent = extent(&data, 80);
     data.start().unwrap();
     assert_eq!(reads(&data, &extent, 0..1), (2, 27));
-    for (used, areas) in [(1, 27 + 26), (27, 27 + 26 + 26), (53, 80)] {
+    for (used, last) in [(1, 52), (27, 78), (53, 79)] {
         reads(&data, &extent, used..used + 1);
-        while data.stats().read_bytes / 20_000 < areas {
-            std::thread::yield_now();
-        }
+        wait_for(&data, &extent, last);
     }
     assert_eq!(reads(&data, &extent, 0..80), (0, 0));
+}
+
+#[test]
+fn the_end_of_an_extent_has_the_beginning_of_the_next_read() {
+    let disk = SimDisk::new();
+    let data = with_cache(&disk, 8 << 20);
+    let nodes = |from| (3, vec![node(from, from + 40, 20_000)]);
+    let extents = write(&data, &[nodes(0), nodes(100)]).unwrap();
+    let (extent, then) = (&extents[0], &extents[1]);
+    data.start().unwrap();
+    for (used, last, in_extent) in [(0, 26, extent), (1, 39, extent), (27, 1, then)] {
+        let reader = Reader::new(&data, Patience::Wait);
+        let index = reader.index(extent).unwrap();
+        reader
+            .block_before(extent, &index, used, Some(then))
+            .unwrap();
+        wait_for(&data, in_extent, last);
+    }
 }
 
 #[test]

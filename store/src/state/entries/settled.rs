@@ -151,6 +151,8 @@ impl Settled {
                 continue;
             }
             let row = part.row();
+            let then = self.parts.get(at + 1).filter(|_| order == Order::Forward);
+            let then = then.map(Part::extent);
             let Some(index) = gather.or_missing(reader.index(part.extent()))? else {
                 if from <= row.first && row.last <= to {
                     count += part.live() as usize;
@@ -169,7 +171,7 @@ impl Settled {
                 if live == 0 {
                     continue;
                 }
-                let pinned = reader.block(part.extent(), &index, number);
+                let pinned = reader.block_before(part.extent(), &index, number, then);
                 let Some(pinned) = gather.or_missing(pinned)?.filter(|_| gather.is_complete())
                 else {
                     if from <= row.first && row.last <= to {
