@@ -10,7 +10,7 @@ use headwater_resp::encode_request;
 use headwater_store::cut::cut;
 use headwater_store::disk::Disk;
 use headwater_store::install::install;
-use headwater_store::{Lsn, RealDisk, SyncPolicy};
+use headwater_store::{Lsn, RealDisk, ReceiveError, Received, SyncPolicy};
 use parking_lot::Mutex;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -27,6 +27,9 @@ use crate::server::{Reason, Server};
 
 /// How much is read at once.
 const READ_BYTES: usize = 256 << 10;
+
+/// Taking so many bytes of frames is work for longer than others should wait.
+const LONG_BYTES: usize = 64 << 10;
 
 /// How a conversation ended.
 enum Ended {
@@ -282,10 +285,7 @@ impl Replica<'_> {
     fn apply(&mut self, opened: &Arc<Opened>, frames: &mut Vec<u8>) -> io::Result<()> {
         let mut done = 0;
         loop {
-            let received = opened
-                .store
-                .receive(&frames[done..])
-                .map_err(io::Error::other)?;
+            let received = receive(opened, &frames[done..]).map_err(io::Error::other)?;
             if received.consumed == 0 {
                 break;
             }
@@ -428,6 +428,18 @@ impl Replica<'_> {
             }
         }
     }
+}
+
+/// Takes whole frames so that nobody waits who is served by the same thread: what is little and in
+/// memory at once, the rest while another thread serves them.
+fn receive(opened: &Opened, frames: &[u8]) -> Result<Received, ReceiveError> {
+    if frames.len() < LONG_BYTES {
+        let received = opened.store.receive_at_once(frames)?;
+        if received.consumed > 0 || !received.waits {
+            return Ok(received);
+        }
+    }
+    tokio::task::block_in_place(|| opened.store.receive(frames))
 }
 
 /// Returns when more than `durable` is, or never when nothing more will be for now.

@@ -112,6 +112,12 @@ impl Log {
         Ok(())
     }
 
+    /// Whether there is a place for a frame without asking the disk for more.
+    pub(crate) fn has_room_for(&self, frame: &Frame<'_>) -> bool {
+        let len = frame.body.len() as u64;
+        self.tail.lock().admits(Growth::Frees, len, 0)
+    }
+
     /// A frame has been pushed to the tail.
     fn pushed(&self, tail: &mut Tail) {
         self.marks.set_appended(tail.end());

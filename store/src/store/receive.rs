@@ -9,7 +9,8 @@
 //! ```
 //!
 //! So readers see a frame as a whole, and what is wrong with one is found before anything of it has
-//! happened.
+//! happened. Whoever must not wait for the disk [takes](Store::receive_at_once) what needs nothing
+//! of it, and has the next frame taken where waiting holds nobody up.
 
 use super::Store;
 use super::event::{self, KeyEvent};
@@ -29,8 +30,23 @@ pub struct Received {
     pub end: Lsn,
     /// How many bytes, those that are left included, the next frame needs as far as can be told.
     pub wanted: u64,
+    /// The next frame is there, and waits for the disk.
+    pub waits: bool,
     /// What happened to keys, while [somebody wants to know](Store::watch_keys).
     pub events: Vec<KeyEvent>,
+}
+
+/// Why a frame was not taken.
+enum Stop {
+    /// It needs the disk, and the caller does not wait.
+    Waits,
+    Refused(ReceiveError),
+}
+
+impl<E: Into<ReceiveError>> From<E> for Stop {
+    fn from(error: E) -> Self {
+        Self::Refused(error.into())
+    }
 }
 
 impl Store {
@@ -41,6 +57,9 @@ impl Store {
     /// A frame that is not right is left alone with all behind it; what is wrong is said when it
     /// comes first. So whoever gets an answer that says that bytes were consumed asks again with
     /// those that are left.
+    ///
+    /// Waits for the disk where a frame needs settled entries that are not in memory, or more room
+    /// in the log than is allocated.
     ///
     /// # Errors
     ///
@@ -53,6 +72,24 @@ impl Store {
     /// When a record cannot have happened after those before it: then the two stores differ, and
     /// going on would spread it. When the disk fails while a change is made that is in the log.
     pub fn receive(&self, bytes: &[u8]) -> Result<Received, ReceiveError> {
+        self.receive_with(Patience::Wait, bytes)
+    }
+
+    /// The same, up to the first frame that waits for the disk, as far as can be told before; then
+    /// [says so](Received::waits).
+    ///
+    /// # Errors
+    ///
+    /// As [`receive`](Self::receive).
+    ///
+    /// # Panics
+    ///
+    /// As [`receive`](Self::receive).
+    pub fn receive_at_once(&self, bytes: &[u8]) -> Result<Received, ReceiveError> {
+        self.receive_with(Patience::Halt, bytes)
+    }
+
+    fn receive_with(&self, patience: Patience, bytes: &[u8]) -> Result<Received, ReceiveError> {
         let mut received = Received {
             end: self.log.appended(),
             ..Received::default()
@@ -68,21 +105,33 @@ impl Store {
                 Err(_) if received.consumed > 0 => return Ok(received),
                 Err(refused) => return Err(refused),
             };
-            match self.take(&frame, &mut received.events) {
+            match self.take(patience, &frame, &mut received.events) {
                 Ok(()) => {
                     received.consumed += frame.len();
                     received.end = frame.end();
                 }
-                Err(_) if received.consumed > 0 => return Ok(received),
-                Err(refused) => return Err(refused),
+                Err(Stop::Waits) => {
+                    received.waits = true;
+                    return Ok(received);
+                }
+                Err(Stop::Refused(_)) if received.consumed > 0 => return Ok(received),
+                Err(Stop::Refused(refused)) => return Err(refused),
             }
         }
     }
 
-    fn take(&self, frame: &Frame<'_>, events: &mut Vec<KeyEvent>) -> Result<(), ReceiveError> {
+    fn take(
+        &self,
+        patience: Patience,
+        frame: &Frame<'_>,
+        events: &mut Vec<KeyEvent>,
+    ) -> Result<(), Stop> {
         let reader = Reader::new(&self.data, Patience::Halt);
         if frame.facts.kind == Kind::Batch {
-            self.prepare(frame, &reader)?;
+            self.prepare(patience, frame, &reader)?;
+        }
+        if patience == Patience::Halt && !self.log.has_room_for(frame) {
+            return Err(Stop::Waits);
         }
         reader.set_patience(Patience::Wait);
         let mut world = self.world.write();
@@ -105,20 +154,30 @@ impl Store {
 
     /// Makes sure that every record of a frame decodes, and that what they need of settled entries
     /// is in memory, as far as can be told before.
-    fn prepare(&self, frame: &Frame<'_>, reader: &Reader<'_>) -> Result<(), ReceiveError> {
+    fn prepare(
+        &self,
+        patience: Patience,
+        frame: &Frame<'_>,
+        reader: &Reader<'_>,
+    ) -> Result<(), Stop> {
         let any_settled = self.data.has_files();
         for placed in records_of(frame) {
             let placed = placed.map_err(|(at, cause)| ReceiveError::Malformed { at, cause });
             let (_, _, record) = placed?;
             if any_settled {
-                self.warm(&record, reader)?;
+                self.warm(patience, &record, reader)?;
             }
         }
         Ok(())
     }
 
     /// Reads the settled entries that a record needs, with no lock held.
-    fn warm(&self, record: &Record<'_>, reader: &Reader<'_>) -> Result<(), ReceiveError> {
+    fn warm(
+        &self,
+        patience: Patience,
+        record: &Record<'_>,
+        reader: &Reader<'_>,
+    ) -> Result<(), Stop> {
         let Record::Stream { stream, change } = *record else {
             return Ok(());
         };
@@ -133,6 +192,7 @@ impl Store {
             };
             match warmed {
                 Ok(()) => return Ok(()),
+                Err(Missing::Cold(_)) if patience == Patience::Halt => return Err(Stop::Waits),
                 Err(Missing::Cold(cold)) => reader.pin(self.data.load(&cold)?),
                 Err(Missing::Unreadable(fault)) => return Err(fault.into()),
             }

@@ -3,8 +3,8 @@
 use std::task::{Context, Poll, Waker};
 
 use headwater_store::{
-    Access, AppendError, EventKind, FramesError, Growth, KeyspaceChange, Lsn, Opening,
-    ReceiveError, Received, Record, Retention, StreamNo,
+    Access, AppendError, Change, EventKind, Fields, FramesError, Growth, Ids, KeyspaceChange, Lsn,
+    NodeLimits, Opening, ReceiveError, Received, Record, Retention, StreamId, StreamMut, StreamNo,
 };
 
 use crate::node::{HEADER, Node, cut, lead};
@@ -167,6 +167,71 @@ fn a_full_disk_refuses_a_frame_and_takes_it_later() {
     assert!(full, "{refused}");
     follower.disk.set_capacity(None);
     follower.take();
+    assert_eq!(follower.dump(), leader.dump());
+}
+
+#[test]
+fn what_waits_for_the_disk_is_left_to_one_who_may_wait() {
+    let leader = leader(&["a"]);
+    let stream = |node: &Node, act: &dyn Fn(&mut StreamMut<'_>)| {
+        let access = node.store().alone();
+        access.wait_for_disk();
+        act(&mut access.stream(0, b"a", 0).expect("it is there"));
+        drop(access);
+        node.store().log().try_write().expect("the disk works");
+    };
+    for ms in 1..400 {
+        stream(&leader, &|stream| {
+            let mut buffer = Vec::new();
+            let fields = Fields::encode([&b"field"[..], &[b'v'; 100]], &mut buffer);
+            let added = stream.entry_added(StreamId::new(ms, 0), fields, NodeLimits::default());
+            stream.commit(&[added]).expect("there is room");
+        });
+    }
+    let mut follower = Node::new(Opening::Follow);
+    follower.arrived = leader.frames(Lsn::ZERO).expect("it is there");
+    follower.take();
+    // All is settled, and nothing of it in memory.
+    follower.store().log().sync().expect("the disk works");
+    let round = follower.store().round().expect("the disk works");
+    assert!(round.settled_entries > 300, "{round:?}");
+    let mut known = (follower.end(), follower.dump());
+    follower.reopen(Opening::Follow);
+
+    // One that needs an entry, and one that no file of the usual length has room for.
+    let deleted = [StreamId::new(7, 0)];
+    stream(&leader, &|stream| {
+        let ids = Ids::from(&deleted);
+        stream
+            .commit(&[Change::EntriesDeleted { ids }])
+            .expect("there is room");
+    });
+    create(&mut leader.store().alone(), &[b'k'; 20_000]);
+    leader.store().log().try_write().expect("the disk works");
+    let frames = leader.frames(follower.end()).expect("it is there");
+    let frames = cut(&frames);
+    assert_eq!(frames.len(), 2);
+    for frame in &frames {
+        let bytes = [&frame[..], b"more"].concat();
+        let left = follower
+            .store()
+            .receive_at_once(&bytes)
+            .expect("it is right");
+        assert!(left.waits && left.consumed == 0, "{left:?}");
+        assert_eq!((follower.end(), follower.dump()), known);
+        let taken = follower.store().receive(frame).expect("it is right");
+        known = (follower.end(), follower.dump());
+        assert!(!taken.waits && taken.consumed == frame.len(), "{taken:?}");
+    }
+    // What needs nothing is taken at once.
+    create(&mut leader.store().alone(), b"b");
+    leader.store().log().try_write().expect("the disk works");
+    let frame = leader.frames(follower.end()).expect("it is there");
+    let taken = follower
+        .store()
+        .receive_at_once(&frame)
+        .expect("it is right");
+    assert!(!taken.waits && taken.consumed == frame.len(), "{taken:?}");
     assert_eq!(follower.dump(), leader.dump());
 }
 
