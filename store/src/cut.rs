@@ -31,6 +31,7 @@ use crate::history::{Epoch, History, HistoryId};
 use crate::install;
 use crate::log::{inspect, truncate};
 use crate::lsn::Lsn;
+use crate::sabotage::{self, Bug};
 
 /// A log that was cut.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -167,11 +168,18 @@ pub fn cut(disk: &dyn Disk, dir: &Path, at: Lsn) -> Result<Cut, CutError> {
             disk.remove(&unfinished.join(name))?;
         }
         cut.keep(disk, &unfinished)?;
-        disk.sync_dir(&unfinished)?;
+        if !sabotage::has(Bug::CutBeforeKept) {
+            disk.sync_dir(&unfinished)?;
+        }
         disk.rename(&unfinished, &kept)?;
-        disk.sync_dir(&kept_dir)?;
+        if !sabotage::has(Bug::CutBeforeKept) {
+            disk.sync_dir(&kept_dir)?;
+        }
     }
-    for number in beyond {
+    for number in beyond
+        .into_iter()
+        .filter(|_| !sabotage::has(Bug::CutKeepsCheckpoint))
+    {
         disk.remove(&checkpoint::path(&checkpoint_dir, number))?;
     }
     disk.sync_dir(&checkpoint_dir)?;

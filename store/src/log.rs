@@ -634,8 +634,12 @@ impl Log {
         let mut flight = self.in_flight.write();
         tail.take(&mut flight, &mut writer.frames);
         let end = tail.end();
+        let mut durable = self.marks.durable();
+        if sabotage::has(Bug::WitnessBelieved) {
+            durable = durable.max(tail.witnessed().min(flight.base()));
+        }
         drop(tail);
-        writer.seal(&mut flight, self.marks.durable());
+        writer.seal(&mut flight, durable);
         let flight = RwLockWriteGuard::downgrade(flight);
 
         self.counters

@@ -25,6 +25,12 @@
 //! | no-block-checksum         | blocks of data files are not verified                         |
 //! | seen-again                | a start applies what a checkpoint has seen already            |
 //! | sync-tried-again          | a sync that failed is tried again                             |
+//! | no-epoch-check            | frames of any epoch are taken                                 |
+//! | cut-keeps-checkpoint      | a checkpoint stays that holds what is cut off                 |
+//! | cut-before-kept           | what is cut off goes before it is durable elsewhere           |
+//! | install-unsynced          | a copy is installed before it is durable                      |
+//! | common-by-number          | two epochs are the same if their numbers are                  |
+//! | witness-believed          | a replica bears witness of its master's disk                  |
 
 #[cfg(all(feature = "sabotage", not(debug_assertions)))]
 compile_error!("seeded bugs are for tests, never for a release");
@@ -52,6 +58,12 @@ pub(crate) enum Bug {
     NoBlockChecksum,
     SeenAgain,
     SyncTriedAgain,
+    NoEpochCheck,
+    CutKeepsCheckpoint,
+    CutBeforeKept,
+    InstallUnsynced,
+    CommonByNumber,
+    WitnessBelieved,
 }
 
 /// Whether this process is to have the bug.
@@ -90,6 +102,12 @@ pub(crate) fn has(bug: Bug) -> bool {
             "no-block-checksum" => Bug::NoBlockChecksum,
             "seen-again" => Bug::SeenAgain,
             "sync-tried-again" => Bug::SyncTriedAgain,
+            "no-epoch-check" => Bug::NoEpochCheck,
+            "cut-keeps-checkpoint" => Bug::CutKeepsCheckpoint,
+            "cut-before-kept" => Bug::CutBeforeKept,
+            "install-unsynced" => Bug::InstallUnsynced,
+            "common-by-number" => Bug::CommonByNumber,
+            "witness-believed" => Bug::WitnessBelieved,
             _ => panic!("HEADWATER_SABOTAGE={name} is no seeded bug"),
         })
     };

@@ -255,6 +255,45 @@ fn a_log_without_a_checkpoint_can_be_cut_anywhere() {
 }
 
 #[test]
+fn a_checkpoint_beyond_the_cut_goes_and_the_one_before_it_serves() {
+    let create = |node: &Node, keys: std::ops::Range<u8>| {
+        for key in keys {
+            node.store().alone().create(0, &[key; 100], 0).unwrap();
+        }
+        node.store().log().sync().unwrap();
+    };
+    let mut node = Node::new(lead(1));
+    create(&node, 0..10);
+    node.store().round().unwrap();
+    let (at, known) = (node.end(), node.dump());
+    create(&node, 10..20);
+    node.close();
+    let mut both = 0;
+    for call in 0.. {
+        // The next one has its name, and its predecessor is still there.
+        let mut stopped = Node::new(Opening::Follow);
+        stopped.become_disk(node.disk.after_kill(), Opening::Follow);
+        stopped.disk.stop_at(call);
+        let done = stopped.store().round().is_ok();
+        let disk = stopped.disk.after_kill();
+        let names = disk.list(&dir().join("checkpoint")).unwrap();
+        let checkpoints = names.iter().filter(|name| !name.ends_with(".tmp"));
+        if checkpoints.count() == 2 {
+            let end = stopped.end();
+            assert_eq!(cut_at(&disk, at).unwrap().bytes, end.since(at));
+            let mut again = Node::new(Opening::Follow);
+            again.become_disk(disk, Opening::Follow);
+            assert_eq!((again.end(), again.dump()), (at, known.clone()));
+            both += 1;
+        }
+        if done {
+            break;
+        }
+    }
+    assert!(both > 0);
+}
+
+#[test]
 fn a_crash_at_any_call_of_a_cut_leaves_a_log_that_can_be_cut() {
     let life = Life::new();
     let places = life.places();

@@ -224,7 +224,11 @@ impl Pair {
                     .expect("the disk works");
                 self.note();
             }
-            Step::Write => self.note(),
+            Step::Write => {
+                self.note();
+                let follower = self.follower().store().log().clone();
+                follower.try_write().expect("the disk works");
+            }
         }
     }
 
