@@ -1,10 +1,21 @@
 //! Masters and replicas as real processes, with connections between them that go wrong.
+//!
+//! `HEADWATER_BUDGET=10` kills ten times as often, `HEADWATER_SEED=7` kills at the same moments
+//! again; `HEADWATER_NO_MOUNT=1` leaves out what needs a file system of its own.
 
 #![expect(clippy::unwrap_used, reason = "the helpers of tests are tests, too")]
+#![expect(clippy::print_stdout, reason = "a random test says its seed")]
 
+#[allow(dead_code, reason = "other tests need more of it")]
+#[path = "job/chance.rs"]
+mod chance;
 #[allow(dead_code, reason = "other tests need more of it")]
 #[path = "wire/client.rs"]
 mod client;
+#[path = "replication/disks.rs"]
+mod disks;
+#[path = "replication/kills.rs"]
+mod kills;
 #[path = "replication/node.rs"]
 mod node;
 #[path = "replication/proxy.rs"]
@@ -12,6 +23,9 @@ mod proxy;
 #[allow(dead_code, reason = "other tests need more of it")]
 #[path = "wire/server.rs"]
 mod server;
+#[allow(dead_code, reason = "other tests need more of it")]
+#[path = "disk_full/volume.rs"]
+mod volume;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -614,6 +628,33 @@ fn a_master_whose_replica_goes_before_it_takes_over_leads_again() {
     master.until("master_failover_state", "no-failover");
     add(&master, "s", 10);
     replica.stop();
+}
+
+#[test]
+fn a_wrong_password_keeps_a_replica_out_until_it_has_the_right_one() {
+    let master = Node::start(&[]);
+    add(&master, "s", 10);
+    let mut owner = master.connect();
+    let set = ["CONFIG", "SET", "requirepass", "open sesame"];
+    assert_eq!(owner.ask(&set), simple("OK"));
+    assert_eq!(owner.ask(&["AUTH", "open sesame"]), simple("OK"));
+    let mut replica = Node::start(&["--masterauth", "open barley"]);
+    let to = ["REPLICAOF", "127.0.0.1", &master.port().to_string()];
+    assert_eq!(replica.ask(&to), simple("OK"));
+    // It has come, and been sent away.
+    owner.until_info_is_there("errorstats", "errorstat_WRONGPASS");
+    assert_eq!(replica.info("master_link_status"), "down");
+    assert_eq!(replica.ask(&["EXISTS", "s"]), Reply::Int(0));
+    let set = ["CONFIG", "SET", "masterauth", "open sesame"];
+    assert_eq!(replica.ask(&set), simple("OK"));
+    replica.until_up();
+    assert_eq!(
+        owner.ask(&["CONFIG", "SET", "requirepass", ""]),
+        simple("OK")
+    );
+    converge(&master, &[&replica]);
+    let said = replica.said();
+    assert!(said.contains("it refuses: WRONGPASS"), "{said}");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! A server that takes part in replication, and can come again.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use headwater_resp::reply::Reply;
@@ -9,11 +9,12 @@ use rustix::process::Signal;
 use tempfile::TempDir;
 
 use crate::client::{Client, PATIENCE};
-use crate::server::{Server, data};
+use crate::server::{self, Server, data};
 
 /// One of several servers. It comes again on another port.
 pub(crate) struct Node {
-    _dir: TempDir,
+    /// Where the data are, unless that is somebody else's.
+    _dir: Option<TempDir>,
     data: PathBuf,
     directives: Vec<String>,
     server: Option<Server>,
@@ -24,6 +25,15 @@ pub(crate) struct Node {
 impl Node {
     pub(crate) fn start(directives: &[&str]) -> Self {
         let (dir, data) = data();
+        Self::run(Some(dir), data, directives)
+    }
+
+    /// Starts a server whose data are at a place of the caller's, which is there for longer.
+    pub(crate) fn at(data: PathBuf, directives: &[&str]) -> Self {
+        Self::run(None, data, directives)
+    }
+
+    fn run(dir: Option<TempDir>, data: PathBuf, directives: &[&str]) -> Self {
         let mut node = Self {
             _dir: dir,
             data,
@@ -42,12 +52,39 @@ impl Node {
     }
 
     pub(crate) fn restart(&mut self) {
-        let directives: Vec<&str> = self.directives.iter().map(|word| &**word).collect();
-        // Making large files takes the time of others.
-        let directives = [&["--segment-size", "1mb"], &directives[..]].concat();
+        self.restart_with(&[]);
+    }
+
+    /// Starts it again, as a replica of another.
+    pub(crate) fn restart_following(&mut self, master: &str) {
+        self.restart_with(&["--replicaof", master]);
+    }
+
+    fn restart_with(&mut self, more: &[&str]) {
+        let directives = [&self.directives()[..], more].concat();
         let server = Server::start(&self.data, &directives);
         self.port = server.port();
         self.server = Some(server);
+    }
+
+    /// Has it start in vain; says what it says.
+    pub(crate) fn restart_in_vain(&self) -> String {
+        let ended = server::refused(&self.data, &self.directives());
+        assert!(!ended.status.success(), "{}", ended.said);
+        ended.said
+    }
+
+    fn directives(&self) -> Vec<&str> {
+        // Making large files takes the time of others.
+        let small = ["--segment-size", "1mb"].into_iter();
+        small
+            .chain(self.directives.iter().map(|word| &**word))
+            .collect()
+    }
+
+    /// Where its data are.
+    pub(crate) fn data(&self) -> &Path {
+        &self.data
     }
 
     /// Asks it to stop, and waits until it has.
