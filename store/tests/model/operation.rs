@@ -161,12 +161,13 @@ impl Operation {
                 words,
                 keep,
             } => {
-                access.begin_batch(Growth::Adds, 4096)?;
+                let mut buffer = Vec::new();
+                let fields = Fields::encode(words, &mut buffer);
+                // So that there is room for all of it, or for nothing.
+                access.begin_batch(Growth::Adds, 4096 + fields.resp.len() as u64)?;
                 if !access.exists(*db, key, now) {
                     access.create(*db, key, now)?;
                 }
-                let mut buffer = Vec::new();
-                let fields = Fields::encode(words, &mut buffer);
                 let mut stream = access.stream(*db, key, now).expect("it has been created");
                 let outcome = match stream.next_id(*rule, now) {
                     Err(refused) => NoId(refused),
