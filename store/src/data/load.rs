@@ -25,6 +25,10 @@ use crate::error::{DataError, Flaw};
 /// Bytes of an area: what is read at once for somebody who goes on reading.
 const AREA: u64 = 512 << 10;
 
+/// Bytes that the kernel fetches for them meanwhile, of whatever the file has there: mostly what
+/// comes next.
+const SOON: u64 = 4 << 20;
+
 impl Data {
     /// Reads blocks, waiting for the disk. No lock of the store is needed, and none should be held.
     ///
@@ -137,8 +141,9 @@ impl Data {
             return Ok(());
         };
         let file = self.disk.open_to_read(last.extent.file.path())?;
-        file.will_read(last.end().pos, AREA);
-        for (at, (block, decoded)) in self.read(&*file, &new, buffer)?.enumerate() {
+        let read = self.read(&*file, &new, buffer)?;
+        file.will_read(last.end().pos, SOON);
+        for (at, (block, decoded)) in read.enumerate() {
             let Ok(decoded) = decoded else { break };
             if at == 0 {
                 decoded.mark();
