@@ -634,12 +634,8 @@ impl Log {
         let mut flight = self.in_flight.write();
         tail.take(&mut flight, &mut writer.frames);
         let end = tail.end();
-        let mut durable = self.marks.durable();
-        if sabotage::has(Bug::WitnessBelieved) {
-            durable = durable.max(tail.witnessed().min(flight.base()));
-        }
         drop(tail);
-        writer.seal(&mut flight, durable);
+        writer.seal(&mut flight, self.marks.durable());
         let flight = RwLockWriteGuard::downgrade(flight);
 
         self.counters

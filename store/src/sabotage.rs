@@ -30,7 +30,6 @@
 //! | cut-before-kept           | what is cut off goes before it is durable elsewhere           |
 //! | install-unsynced          | a copy is installed before it is durable                      |
 //! | common-by-number          | two epochs are the same if their numbers are                  |
-//! | witness-believed          | a replica bears witness of its master's disk                  |
 
 #[cfg(all(feature = "sabotage", not(debug_assertions)))]
 compile_error!("seeded bugs are for tests, never for a release");
@@ -63,7 +62,6 @@ pub(crate) enum Bug {
     CutBeforeKept,
     InstallUnsynced,
     CommonByNumber,
-    WitnessBelieved,
 }
 
 /// Whether this process is to have the bug.
@@ -107,7 +105,6 @@ pub(crate) fn has(bug: Bug) -> bool {
             "cut-before-kept" => Bug::CutBeforeKept,
             "install-unsynced" => Bug::InstallUnsynced,
             "common-by-number" => Bug::CommonByNumber,
-            "witness-believed" => Bug::WitnessBelieved,
             _ => panic!("HEADWATER_SABOTAGE={name} is no seeded bug"),
         })
     };
