@@ -12,6 +12,7 @@ use tokio::net::TcpStream;
 
 use crate::clock;
 use crate::command::Command;
+use crate::pubsub::Kind;
 use crate::waiters::{Ticket, Unblock};
 
 /// One client as `CLIENT LIST` shows it. Its own connection writes it; everybody may read.
@@ -32,6 +33,8 @@ pub(crate) struct Client {
     /// Commands queued since MULTI plus one; zero outside a transaction.
     pub(crate) multi: AtomicUsize,
     pub(crate) watched: AtomicUsize,
+    /// How many names of each [`Kind`] it subscribes to.
+    pub(crate) subscriptions: [AtomicUsize; 3],
     pub(crate) buffers: Buffers,
     /// It is a replica's.
     pub(crate) is_replica: AtomicBool,
@@ -99,6 +102,18 @@ impl Client {
         }
     }
 
+    /// How many names of a kind it subscribes to.
+    pub(crate) fn subscriptions(&self, kind: Kind) -> usize {
+        self.subscriptions[kind as usize].load(Ordering::Relaxed)
+    }
+
+    /// Whether it subscribes to anything.
+    pub(crate) fn is_subscribed(&self) -> bool {
+        Kind::ALL
+            .into_iter()
+            .any(|kind| self.subscriptions(kind) > 0)
+    }
+
     /// The descriptor of its socket.
     pub(crate) fn fd(&self) -> RawFd {
         self.socket.as_raw_fd()
@@ -151,6 +166,7 @@ impl Clients {
             no_touch: AtomicBool::new(false),
             multi: AtomicUsize::new(0),
             watched: AtomicUsize::new(0),
+            subscriptions: Default::default(),
             buffers: Buffers::default(),
             is_replica: AtomicBool::new(false),
             held: AtomicBool::new(false),

@@ -12,6 +12,7 @@ mod facts;
 mod help;
 mod keys;
 mod outcome;
+mod pubsub;
 mod replication;
 mod server;
 pub(crate) mod spec;
@@ -61,8 +62,12 @@ pub(crate) static COMMANDS: &[&Spec] = &[
     &keys::PEXPIREAT,
     &keys::PEXPIRETIME,
     &connection::PING,
+    &pubsub::PSUBSCRIBE,
     &replication::PSYNC,
     &keys::PTTL,
+    &pubsub::PUBLISH,
+    &pubsub::PUBSUB,
+    &pubsub::PUNSUBSCRIBE,
     &connection::QUIT,
     &keys::RANDOMKEY,
     &keys::RENAME,
@@ -76,6 +81,10 @@ pub(crate) static COMMANDS: &[&Spec] = &[
     &connection::SELECT,
     &server::SHUTDOWN,
     &replication::SLAVEOF,
+    &pubsub::SPUBLISH,
+    &pubsub::SSUBSCRIBE,
+    &pubsub::SUBSCRIBE,
+    &pubsub::SUNSUBSCRIBE,
     &keys::SWAPDB,
     &replication::SYNC,
     &server::TIME,
@@ -83,6 +92,7 @@ pub(crate) static COMMANDS: &[&Spec] = &[
     &keys::TTL,
     &keys::TYPE,
     &keys::UNLINK,
+    &pubsub::UNSUBSCRIBE,
     &transaction::UNWATCH,
     &server::WAIT,
     &server::WAITAOF,

@@ -41,6 +41,61 @@ pub(crate) enum Ended {
     Failed(Arc<PoisonCause>),
 }
 
+/// A place of a log that somebody who is told of it has to wait for.
+#[derive(Clone)]
+pub(crate) struct Point {
+    commits: Arc<Commits>,
+    lsn: Lsn,
+}
+
+/// Whether a [`Point`] is committed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outlook {
+    Committed,
+    /// Not yet.
+    Open,
+    /// It never will be.
+    Never,
+}
+
+impl Point {
+    /// `None` when everything below `lsn` is committed already: nobody has to wait.
+    pub(crate) fn ahead(commits: &Arc<Commits>, lsn: Lsn) -> Option<Self> {
+        (!commits.is_committed(lsn)).then(|| Self {
+            commits: Arc::clone(commits),
+            lsn,
+        })
+    }
+
+    pub(crate) fn outlook(&self) -> Outlook {
+        match self.commits.ended(self.lsn) {
+            Some(Ok(())) => Outlook::Committed,
+            None => Outlook::Open,
+            Some(Err(_)) => Outlook::Never,
+        }
+    }
+
+    /// Has who waits for `other` wait for this, too; `false` when that is of another log, or of
+    /// another time in its life.
+    pub(crate) fn join(&self, other: &mut Option<Self>) -> bool {
+        let other = other.get_or_insert_with(|| self.clone());
+        let is_alike = Arc::ptr_eq(&other.commits, &self.commits);
+        if is_alike {
+            other.lsn = other.lsn.max(self.lsn);
+        }
+        is_alike
+    }
+
+    /// [`Commits::reached`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub(crate) async fn reached(&self) -> Result<(), Ended> {
+        self.commits.reached(self.lsn).await
+    }
+}
+
 #[derive(Default)]
 struct Waiting {
     /// The lowest LSN first.

@@ -41,7 +41,7 @@ use crate::glob::{self, Case};
 
 pub(crate) use self::describe::describe;
 use self::form::OutputLimits;
-pub(crate) use self::form::{Watermark, is_host};
+pub(crate) use self::form::{OutputLimit, Watermark, is_host};
 pub(crate) use self::id::*;
 pub(crate) use self::rewrite::RewriteError;
 use self::table::{DIRECTIVES, Directive, Meaning, When};

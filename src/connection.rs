@@ -2,8 +2,10 @@
 //!
 //! ```text
 //!  read --> decode, execute, decode, execute, ... --> wait until the log holds it --> write --+
-//!   ^                          | a command waits for keys                                      |
-//!   |                          +--> wait for its ticket, the time, or the end of the socket    |
+//!   ^                          | a command waits for keys                ^                     |
+//!   |                          +--> wait for its ticket, the time,       |                     |
+//!   |                               or the end of the socket             |                     |
+//!   |  messages for a subscriber ----------------------------------------+                     |
 //!   +------------------------------------------------------------------------------------------+
 //! ```
 //!
@@ -14,6 +16,10 @@
 //!
 //! Requests are not read while replies cannot be sent: a client that does not read its
 //! replies holds one round of them, never more.
+//!
+//! A subscriber's messages stand among its replies where they were published: those that have come
+//! go out before the next request runs, and whenever the connection waits, for whatever it is. They
+//! wait for the log as replies do.
 
 use std::future::poll_fn;
 use std::io;
@@ -30,9 +36,10 @@ use tokio::net::TcpStream;
 use crate::clients::Client;
 use crate::clock;
 use crate::command::{Halt, Park, Until};
-use crate::config;
+use crate::config::{self, OutputLimit};
 use crate::execute::{Round, Step, Warm, refused};
 use crate::pause::Released;
+use crate::pubsub::{Mail, Subscriber};
 use crate::refusal::Refusal;
 use crate::replication::feed::{self, Feed};
 use crate::server::Server;
@@ -56,6 +63,9 @@ const REST_MS_MAX: u64 = 250;
 
 /// How much of what a client sends is read while it waits for keys, so that its end is noticed.
 const INPUT_WHILE_PARKED: usize = 64 * 1024;
+
+/// How often it is looked what waits for a subscriber that takes nothing.
+const WEIGH_PERIOD: Duration = Duration::from_secs(1);
 
 /// Why a client is closed that is beyond the hard limit of `client-output-buffer-limit`.
 const HARD: &str = "more replies wait for it than the hard output limit allows";
@@ -88,6 +98,10 @@ pub(crate) struct Connection {
     /// Bytes of `input` that are executed.
     done: usize,
     output: Vec<u8>,
+    /// Bytes of `output` that the peer has taken.
+    sent: usize,
+    /// Since when more waits for a subscriber than the soft output limit allows.
+    slow_since: Option<Instant>,
     /// For the next request, when it comes again.
     warm: Warm,
 }
@@ -121,6 +135,8 @@ impl Connection {
             input: Vec::new(),
             done: 0,
             output: Vec::new(),
+            sent: 0,
+            slow_since: None,
             warm: Ok(Loaded::default()),
         }
     }
@@ -142,17 +158,10 @@ impl Connection {
             let turn = self.execute();
             drop(released.take());
             self.publish();
-            if !self.output.is_empty() {
-                if let Err(end) = self.committed().await {
-                    if matches!(end, End::InDoubt) {
-                        self.output.clear();
-                        let mut out = Writer::new(&mut self.output, self.session.protocol);
-                        out.error(&Refusal::InDoubt);
-                        self.send().await?;
-                    }
-                    return Err(end);
-                }
-                self.send().await?;
+            self.flush().await?;
+            if std::mem::take(&mut self.session.publishes) {
+                // Those who heard of it have their turn before they hear more.
+                tokio::task::yield_now().await;
             }
             if std::mem::take(&mut self.session.adds) {
                 self.rest().await;
@@ -201,7 +210,10 @@ impl Connection {
             let input = &self.input[self.done..];
             let length = match self.decoder.decode(input, &limits) {
                 Ok(Some(length)) => length,
-                Ok(None) => return Turn::Read,
+                Ok(None) => {
+                    self.session.take_messages(&mut self.output, OUTPUT_ROUND);
+                    return Turn::Read;
+                }
                 Err(error) => {
                     let refusal = Refusal::Protocol(error);
                     Writer::new(&mut self.output, self.session.protocol).error(&refusal);
@@ -221,6 +233,8 @@ impl Connection {
                 );
                 return Turn::Close;
             }
+            // All that were published before, however many: what it asks for may end them.
+            self.session.take_messages(&mut self.output, usize::MAX);
             let was_authenticated = self.session.authenticated;
             let warm = std::mem::replace(&mut self.warm, Ok(Loaded::default()));
             match round.execute(&mut self.session, request, warm, &mut self.output) {
@@ -289,19 +303,63 @@ impl Connection {
         reached.map_err(|_ended| End::Unacknowledged)
     }
 
-    /// Sends all replies.
+    /// Returns when everything is committed that messages in the output depend on. Nobody has asked
+    /// for these, so there is nobody to be told that it takes long.
+    async fn settled(&mut self) -> Result<(), End> {
+        let subscriber = self.session.subscriber.as_deref();
+        let Some(owed) = subscriber.and_then(Subscriber::owed).cloned() else {
+            return Ok(());
+        };
+        tokio::select! {
+            biased;
+            reached = owed.reached() => reached.map_err(|_ended| End::Unacknowledged)?,
+            end = self.gone() => return Err(end),
+        }
+        if let Some(subscriber) = &mut self.session.subscriber {
+            subscriber.settle();
+        }
+        Ok(())
+    }
+
+    /// Sends what there is to be said, once the log holds what it depends on.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future loses nothing: what is left is sent next time.
+    async fn flush(&mut self) -> Result<(), End> {
+        if self.output.is_empty() {
+            return Ok(());
+        }
+        if let Err(end) = self.committed().await {
+            if matches!(end, End::InDoubt) && self.sent == 0 {
+                self.output.clear();
+                let mut out = Writer::new(&mut self.output, self.session.protocol);
+                out.error(&Refusal::InDoubt);
+                self.send().await?;
+            }
+            return Err(end);
+        }
+        self.settled().await?;
+        self.send().await
+    }
+
+    /// Sends all replies and messages.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`flush`](Self::flush).
     async fn send(&mut self) -> Result<(), End> {
-        let mut sent = 0;
-        while sent < self.output.len() {
-            match self.socket.try_write(&self.output[sent..]) {
-                Ok(count) => sent += count,
+        while self.sent < self.output.len() {
+            match self.socket.try_write(&self.output[self.sent..]) {
+                Ok(count) => self.sent += count,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.room_to_send(self.output.len() - sent).await?;
+                    self.room_to_send().await?;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error.into()),
             }
         }
+        let sent = std::mem::take(&mut self.sent);
         let client = &self.session.client;
         client
             .buffers
@@ -312,6 +370,9 @@ impl Connection {
             .net_out
             .fetch_add(sent as u64, Ordering::Relaxed);
         client.buffers.output.store(0, Ordering::Relaxed);
+        if let Some(subscriber) = &self.session.subscriber {
+            subscriber.weigh(0);
+        }
         self.output.clear();
         if self.output.capacity() > BUFFER_KEEP {
             self.output = Vec::new();
@@ -319,25 +380,60 @@ impl Connection {
         Ok(())
     }
 
-    /// Returns when the peer takes more of the `left` bytes that wait for it.
+    /// Returns when the peer takes more of what waits for it.
     ///
     /// A peer that does not is not waited for beyond `client-output-buffer-limit`: it is closed at
-    /// once when more than the hard limit waits, and in time when more than the soft one does.
-    async fn room_to_send(&self, left: usize) -> Result<(), End> {
-        let client = &self.session.client;
-        client.buffers.output.store(left, Ordering::Relaxed);
-        let limit = self.server.config.output_limits().normal;
-        if is_beyond(left as u64, limit.hard_bytes) {
-            return Err(self.closed(HARD));
+    /// once when more than the hard limit waits, and in time when more than the soft one does. More
+    /// and more may wait for a subscriber meanwhile.
+    async fn room_to_send(&mut self) -> Result<(), End> {
+        loop {
+            let left = self.output.len() - self.sent;
+            let client = &self.session.client;
+            client.buffers.output.store(left, Ordering::Relaxed);
+            let subscriber = self.session.subscriber.as_ref();
+            let waits = subscriber.map_or(left as u64, |subscriber| subscriber.weigh(left));
+            let limit = self.output_limit();
+            if is_beyond(waits, limit.hard_bytes) {
+                return Err(self.closed(HARD));
+            }
+            let now = clock::instant();
+            let is_subscribed = self.session.is_subscribed();
+            let since = match self.slow_since {
+                Some(since) if is_subscribed => since,
+                _ => now,
+            };
+            let is_slow = is_beyond(waits, limit.soft_bytes);
+            self.slow_since = is_slow.then_some(since);
+            let patience = is_slow.then(|| since + Duration::from_secs(limit.soft_seconds));
+            if patience.is_some_and(|patience| now > patience) {
+                return Err(self.closed(SOFT));
+            }
+            let weigh = is_subscribed.then(|| now + WEIGH_PERIOD);
+            let look_again = [patience, weigh].into_iter().flatten().min();
+            tokio::select! {
+                ready = self.socket.writable() => return Ok(ready?),
+                _ = self.mail(false) => return Err(self.closed(HARD)),
+                () = until(look_again) => {}
+            }
         }
-        if !is_beyond(left as u64, limit.soft_bytes) {
-            self.socket.writable().await?;
-            return Ok(());
+    }
+
+    /// What `client-output-buffer-limit` says about this client.
+    fn output_limit(&self) -> OutputLimit {
+        let limits = self.server.config.output_limits();
+        if self.session.is_subscribed() {
+            limits.pubsub
+        } else {
+            limits.normal
         }
-        let patience = Duration::from_secs(limit.soft_seconds);
-        match tokio::time::timeout(patience, self.socket.writable()).await {
-            Ok(ready) => Ok(ready?),
-            Err(_elapsed) => Err(self.closed(SOFT)),
+    }
+
+    /// Returns when there are messages, or were too many; the latter only if it is not for
+    /// `messages`. Never for one who is no subscriber.
+    async fn mail(&self, messages: bool) -> Mail {
+        match &self.session.subscriber {
+            Some(subscriber) => poll_fn(|cx| subscriber.poll(messages, cx)).await,
+            None => std::future::pending().await,
         }
     }
 
@@ -352,7 +448,7 @@ impl Connection {
     ///
     /// They become a reply: a client that asks for more than it may leave unread is closed.
     async fn load(&mut self, lacks: Cold, mut has: Loaded) -> Result<Warm, End> {
-        let limit = self.server.config.output_limits().normal;
+        let limit = self.output_limit();
         if is_beyond(lacks.bytes() + has.bytes(), limit.hard_bytes) {
             return Err(self.closed(HARD));
         }
@@ -378,6 +474,7 @@ impl Connection {
     /// Belongs to a replica, until it goes.
     async fn feed(&mut self, feed: Feed) -> Result<(), End> {
         let input = self.input.split_off(self.done);
+        self.session.subscriber = None;
         let client = &self.session.client;
         let fed = feed::feed(&self.server, &self.socket, client, feed, input).await;
         if let Err(error) = fed {
@@ -386,25 +483,67 @@ impl Connection {
         Ok(())
     }
 
-    /// Reads what has arrived, at least a byte. A peer that sends nothing for `timeout` seconds
-    /// is closed.
+    /// Reads what has arrived, at least a byte, and passes on messages. A peer that sends nothing
+    /// for `timeout` seconds is closed, unless it is a subscriber.
     async fn receive(&mut self) -> Result<(), End> {
         self.make_room();
-        let seconds = self.server.config.size(config::TIMEOUT);
+        let seconds = match self.session.is_subscribed() {
+            true => 0,
+            false => self.server.config.size(config::TIMEOUT),
+        };
         loop {
-            if seconds == 0 {
-                self.socket.readable().await?;
+            let heard = if seconds == 0 {
+                self.hear(true).await?
             } else {
                 let patience = Duration::from_secs(seconds);
-                match tokio::time::timeout(patience, self.socket.readable()).await {
-                    Ok(ready) => ready?,
+                match tokio::time::timeout(patience, self.hear(true)).await {
+                    Ok(heard) => heard?,
                     Err(_elapsed) => return Err(End::Gone),
                 }
+            };
+            if heard.messages {
+                self.deliver().await?;
             }
-            if self.read_some()? {
+            if heard.input && self.read_some()? {
                 return Ok(());
             }
         }
+    }
+
+    /// Returns when there is input, or if it is for `messages`, some of these.
+    async fn hear(&self, messages: bool) -> Result<Heard, End> {
+        poll_fn(|cx| {
+            let mail = match &self.session.subscriber {
+                Some(subscriber) => subscriber.poll(messages, cx),
+                None => Poll::Pending,
+            };
+            if mail == Poll::Ready(Mail::TooMuch) {
+                return Poll::Ready(Err(self.closed(HARD)));
+            }
+            let messages = mail.is_ready();
+            match self.socket.poll_read_ready(cx) {
+                Poll::Ready(ready) => Poll::Ready(ready.map_err(End::from).map(|()| Heard {
+                    messages,
+                    input: true,
+                })),
+                Poll::Pending if messages => Poll::Ready(Ok(Heard {
+                    messages,
+                    input: false,
+                })),
+                Poll::Pending => Poll::Pending,
+            }
+        })
+        .await
+    }
+
+    /// Passes on messages that have come.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`flush`](Self::flush).
+    async fn deliver(&mut self) -> Result<(), End> {
+        self.session.take_messages(&mut self.output, OUTPUT_ROUND);
+        self.flush().await
     }
 
     /// Moves what is left to the front, and has room for what is wanted.
@@ -514,29 +653,62 @@ impl Connection {
         self.session.closing |= answer.refusal == Some(Refusal::UnblockedByChange);
         let start = self.output.len();
         self.output.extend_from_slice(&answer.reply);
-        self.session.end_request(&mut self.output, start);
+        self.session.end_request(&mut self.output, start, false);
         self.session.depends_on = self.session.depends_on.max(answer.depends_on);
     }
 
-    /// Returns when the peer has gone. Reads ahead what it may send meanwhile.
+    /// Returns when the peer has gone. Passes on messages, and reads ahead what the peer may send
+    /// meanwhile.
     async fn watch(&mut self) -> End {
         self.make_room();
         loop {
-            if self.input.len() >= INPUT_WHILE_PARKED {
-                // No more is read; only the end of both directions is noticed now.
-                match self.socket.ready(Interest::ERROR).await {
-                    Ok(_) | Err(_) => return End::Gone,
+            match self.hear_ahead(true).await {
+                Ok(Heard { messages: true, .. }) => {
+                    if let Err(end) = self.deliver().await {
+                        return end;
+                    }
                 }
+                Ok(_) => {}
+                Err(end) => return end,
             }
-            if self.socket.readable().await.is_err() {
-                return End::Gone;
-            }
-            self.input.reserve(INPUT_ROOM);
-            if let Err(end) = self.read_some() {
+        }
+    }
+
+    /// The same without messages.
+    async fn gone(&mut self) -> End {
+        loop {
+            if let Err(end) = self.hear_ahead(false).await {
                 return end;
             }
         }
     }
+
+    /// Reads ahead, until there are messages if it is for these.
+    async fn hear_ahead(&mut self, messages: bool) -> Result<Heard, End> {
+        let heard = if self.input.len() - self.done < INPUT_WHILE_PARKED {
+            self.hear(messages).await?
+        } else {
+            // No more is read; only the end of both directions is noticed now.
+            tokio::select! {
+                mail = self.mail(messages) => match mail {
+                    Mail::Waits => Heard { messages: true, input: false },
+                    Mail::TooMuch => return Err(self.closed(HARD)),
+                },
+                _ = self.socket.ready(Interest::ERROR) => return Err(End::Gone),
+            }
+        };
+        if heard.input {
+            self.input.reserve(INPUT_ROOM);
+            self.read_some()?;
+        }
+        Ok(heard)
+    }
+}
+
+/// What a connection hears while it waits.
+struct Heard {
+    messages: bool,
+    input: bool,
 }
 
 /// Looks again on behalf of a ticket once something is so. Does not return: what comes of it calls

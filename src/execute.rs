@@ -142,9 +142,12 @@ impl<'s> Round<'s> {
         warm: Warm,
         out: &mut Vec<u8>,
     ) -> Step {
-        let start = out.len();
+        let (start, mut is_push) = (out.len(), false);
         let step = match self.admit(session, request) {
-            Ok(Admitted::Run(command)) => self.run(session, command, request, warm, out),
+            Ok(Admitted::Run(command)) => {
+                is_push = command.spec.traits.has(Traits::PUSHES);
+                self.run(session, command, request, warm, out)
+            }
             Ok(Admitted::Queue(command)) => {
                 queue(session, command, request);
                 Writer::new(out, session.protocol).simple("QUEUED");
@@ -159,7 +162,7 @@ impl<'s> Round<'s> {
             }
         };
         if matches!(step, Step::Next) {
-            session.end_request(out, start);
+            session.end_request(out, start, is_push);
         }
         step
     }
@@ -282,6 +285,7 @@ impl<'s> Round<'s> {
             },
             session,
             in_exec: false,
+            posts: Vec::new(),
         };
         let result = run_in(&mut cx, command, request);
         let depends_on = cx.access.take_depends_on();
@@ -289,6 +293,10 @@ impl<'s> Round<'s> {
         cx.session.adds |= cx.access.take_adds();
         let events = cx.access.take_events();
         let comes_again = matches!(result, Err(Halt::Alone | Halt::Cold(_) | Halt::Held));
+        let posts = std::mem::take(&mut cx.posts);
+        if !posts.is_empty() && !comes_again {
+            self.server.pubsub.send(posts, &cx.terms());
+        }
         if command.spec.access == Access::Read && !comes_again {
             self.lookups.add(&cx.lookups);
         }

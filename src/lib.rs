@@ -30,6 +30,7 @@ mod loading;
 mod logging;
 mod pause;
 mod process;
+mod pubsub;
 mod refusal;
 mod replication;
 mod saves;

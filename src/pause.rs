@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use tokio::sync::{Notify, OwnedMutexGuard};
 
 use crate::clock;
-use crate::command::{Access, Command};
+use crate::command::Command;
 use crate::session::Session;
 
 /// What is held back.
@@ -101,8 +101,8 @@ impl Pause {
             return !(command.spec.name == "client" || command.container == Some("client"));
         }
         match &session.transaction {
-            Some(transaction) => command.spec.name == "exec" && transaction.changes(),
-            None => command.spec.access == Access::Write,
+            Some(transaction) => command.spec.name == "exec" && transaction.is_held_with_writes(),
+            None => command.spec.is_held_with_writes(),
         }
     }
 

@@ -56,6 +56,10 @@ pub(crate) enum Refusal {
     Protocol(ProtocolError),
     ReadOnly,
     SameObject,
+    /// A subscriber that speaks RESP2 asks for something else.
+    Subscribed {
+        command: Box<str>,
+    },
     Syntax,
     /// A client that waited is sent away: this server has become a replica, or has other data.
     UnblockedByChange,
@@ -172,6 +176,13 @@ impl fmt::Display for Refusal {
             Self::Protocol(error) => return write!(f, "ERR {error}"),
             Self::ReadOnly => "READONLY You can't write against a read only replica.",
             Self::SameObject => "ERR source and destination objects are the same",
+            Self::Subscribed { command } => {
+                return write!(
+                    f,
+                    "ERR Can't execute '{command}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / \
+                     PING / QUIT / RESET are allowed in this context"
+                );
+            }
             Self::Syntax => "ERR syntax error",
             Self::UnblockedByChange => {
                 "UNBLOCKED force unblock from blocking operation, instance state changed (master \

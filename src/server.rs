@@ -19,6 +19,7 @@ use crate::listener::{self, Listener};
 use crate::loading::{self, Loading};
 use crate::logging::Logging;
 use crate::pause::Pause;
+use crate::pubsub::PubSub;
 use crate::replication::{Replication, keep, roles};
 use crate::saves::Saves;
 use crate::space::{self, Space};
@@ -35,6 +36,7 @@ pub(crate) struct Server {
     pub(crate) backups: Backups,
     pub(crate) waiters: Waiters,
     pub(crate) pause: Pause,
+    pub(crate) pubsub: PubSub,
     pub(crate) replication: Replication,
     pub(crate) stats: Stats,
     pub(crate) chance: Chance,
@@ -49,7 +51,7 @@ pub(crate) const REDIS_VERSION: &str = "7.2.4";
 
 impl Server {
     fn new(config: Config, port: u16, logging: Logging) -> Self {
-        Self {
+        let server = Self {
             replication: Replication::new(&config),
             config,
             loading: Loading::new(),
@@ -59,6 +61,7 @@ impl Server {
             backups: Backups::default(),
             waiters: Waiters::default(),
             pause: Pause::default(),
+            pubsub: PubSub::default(),
             stats: Stats::new(),
             chance: Chance::new(u64::from_le_bytes(chance::from_kernel())),
             identity: Identity {
@@ -68,7 +71,15 @@ impl Server {
             },
             shutdown: Shutdown::new(),
             logging,
-        }
+        };
+        server.limit_outboxes();
+        server
+    }
+
+    /// Does what `client-output-buffer-limit` says about subscribers.
+    pub(crate) fn limit_outboxes(&self) {
+        let limit = self.config.output_limits().pubsub;
+        self.pubsub.set_outbox_bytes(limit.hard_bytes);
     }
 
     /// A server of this directory that listens to nobody.

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use headwater_resp::Protocol;
+use headwater_resp::{Protocol, Writer};
 use headwater_store::{Lsn, StreamNo};
 
 use crate::clients::Client;
 use crate::command::Queued;
 use crate::commits::Commits;
+use crate::pubsub::{Kind, Names, PubSub, Subscriber};
 use crate::replication::wire::Hello;
 
 /// The state of one conversation. Owned by its connection; what others may see of it is in
@@ -31,6 +32,10 @@ pub(crate) struct Session {
     pub(crate) depends_on: Lsn,
     /// It has made the data grow since it last rested.
     pub(crate) adds: bool,
+    /// What it hears; none until it subscribes to something.
+    pub(crate) subscriber: Option<Box<Subscriber>>,
+    /// Others have heard of it since they last had their turn.
+    pub(crate) publishes: bool,
     /// What it has said of itself if it is to become a replica's.
     pub(crate) hello: Hello,
     /// Requests that came to their end.
@@ -83,14 +88,16 @@ impl Session {
             commits: None,
             depends_on: Lsn::ZERO,
             adds: false,
+            subscriber: None,
+            publishes: false,
             hello: Hello::default(),
             commands: 0,
         }
     }
 
     /// Counts a request that came to its end, and takes back its reply, which is `out` from
-    /// `start` on, if `CLIENT REPLY` says so.
-    pub(crate) fn end_request(&mut self, out: &mut Vec<u8>, start: usize) {
+    /// `start` on, if `CLIENT REPLY` says so and it is no push.
+    pub(crate) fn end_request(&mut self, out: &mut Vec<u8>, start: usize, is_push: bool) {
         self.commands += 1;
         self.replies = match self.replies {
             Replies::On => return,
@@ -98,7 +105,47 @@ impl Session {
             Replies::SkipThis => Replies::On,
             Replies::SkipNext => Replies::SkipThis,
         };
-        out.truncate(start);
+        if !is_push {
+            out.truncate(start);
+        }
+    }
+
+    /// The subscriber that it is, or becomes.
+    pub(crate) fn subscriber(&mut self, pubsub: &PubSub) -> &mut Subscriber {
+        let id = self.client.id;
+        self.subscriber
+            .get_or_insert_with(|| Box::new(pubsub.subscriber(id)))
+    }
+
+    /// Whether it subscribes to anything.
+    pub(crate) fn is_subscribed(&self) -> bool {
+        let subscriber = self.subscriber.as_ref();
+        subscriber.is_some_and(|subscriber| subscriber.is_subscribed())
+    }
+
+    /// Whether it takes everything that comes for a message: it could not tell a reply from one.
+    pub(crate) fn hears_messages_only(&self) -> bool {
+        self.protocol == Protocol::Resp2 && self.is_subscribed()
+    }
+
+    /// What it subscribes to.
+    pub(crate) fn subscriptions(&self) -> Names {
+        let subscriber = self.subscriber.as_ref();
+        subscriber.map_or_else(Names::default, |subscriber| subscriber.names())
+    }
+
+    /// Has it subscribe to what it did once.
+    pub(crate) fn restore(&mut self, names: &Names) {
+        if let Some(subscriber) = &mut self.subscriber {
+            subscriber.restore(names);
+        }
+    }
+
+    /// Takes messages that wait for it, until there are about `upto` bytes of output.
+    pub(crate) fn take_messages(&mut self, out: &mut Vec<u8>, upto: usize) {
+        if let Some(subscriber) = &mut self.subscriber {
+            subscriber.take(&mut Writer::new(out, self.protocol), upto);
+        }
     }
 
     /// Lets others see what the session has become. Once a round, and before it is listed.
@@ -112,6 +159,12 @@ impl Session {
         client.buffers.queued.store(queued, Ordering::Relaxed);
         client.watched.store(self.watched.len(), Ordering::Relaxed);
         client.db.store(self.db, Ordering::Relaxed);
+        if let Some(subscriber) = &self.subscriber {
+            for kind in Kind::ALL {
+                let count = subscriber.count(kind);
+                client.subscriptions[kind as usize].store(count, Ordering::Relaxed);
+            }
+        }
         let resp3 = self.protocol == Protocol::Resp3;
         client.resp3.store(resp3, Ordering::Relaxed);
         client

@@ -8,8 +8,10 @@ use headwater_resp::Writer;
 use headwater_store::{Access, Growth, KeyEvent, Loaded, Lsn, NodeLimits, Store, StreamMut};
 
 use crate::command::Halt;
+use crate::commits::Point;
 use crate::config;
 use crate::loading::Opened;
+use crate::pubsub::{Post, Terms};
 use crate::server::Server;
 use crate::session::Session;
 
@@ -115,6 +117,8 @@ pub(crate) struct Cx<'a> {
     pub(crate) session: &'a mut Session,
     /// Whether EXEC runs it: it may not wait then.
     pub(crate) in_exec: bool,
+    /// What EXEC publishes when it is done.
+    pub(crate) posts: Vec<Post>,
 }
 
 impl<'a> Deref for Cx<'a> {
@@ -128,6 +132,20 @@ impl<'a> Deref for Cx<'a> {
 impl<'a> DerefMut for Cx<'a> {
     fn deref_mut(&mut self) -> &mut Data<'a> {
         &mut self.data
+    }
+}
+
+impl Cx<'_> {
+    /// On what terms it publishes: no subscriber is told before what this connection has been told
+    /// of is committed, and no replica's before that has all that was changed before.
+    pub(crate) fn terms(&self) -> Terms {
+        let session = &*self.session;
+        let commits = session.commits.as_ref();
+        Terms {
+            after: commits.and_then(|commits| Point::ahead(commits, session.depends_on)),
+            // What is said at a replica stays there.
+            relay_at: (!self.server.replication.follows()).then(|| self.end()),
+        }
     }
 }
 

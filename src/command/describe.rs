@@ -17,10 +17,11 @@ pub(crate) fn describe() -> String {
 }
 
 /// In the order in which people ask for them.
-const CHAPTERS: [(Group, &str); 5] = [
+const CHAPTERS: [(Group, &str); 6] = [
     (Group::Stream, "Streams"),
     (Group::Generic, "Generic"),
     (Group::Transactions, "Transactions"),
+    (Group::Pubsub, "Publish and subscribe"),
     (Group::Connection, "Connections"),
     (Group::Server, "Server"),
 ];

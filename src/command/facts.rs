@@ -13,6 +13,7 @@ const CATEGORIES: &[&str] = &[
     "read",
     "write",
     "stream",
+    "pubsub",
     "admin",
     "fast",
     "slow",
@@ -27,6 +28,7 @@ const CATEGORIES: &[&str] = &[
 const FLAGS: &[(Traits, &str)] = &[
     (Traits::DENY_OOM, "denyoom"),
     (Traits::ADMIN, "admin"),
+    (Traits::PUBSUB, "pubsub"),
     (Traits::NO_SCRIPT, "noscript"),
     (Traits::BLOCKING, "blocking"),
     (Traits::LOADING, "loading"),
@@ -154,6 +156,7 @@ impl Spec {
                 let generic = chapter(Group::Generic) && !traits.has(Traits::CONNECTION);
                 generic || traits.has(Traits::KEYSPACE)
             }
+            "pubsub" => traits.has(Traits::PUBSUB),
             "read" => self.access == Access::Read,
             "slow" => !traits.has(Traits::FAST),
             "stream" => chapter(Group::Stream),
@@ -208,7 +211,8 @@ impl Command {
         &self,
         words: &[&'a [u8]],
     ) -> Result<Vec<(&'a [u8], KeyUse)>, NoKeys> {
-        let specs = self.key_specs();
+        let mut specs = self.key_specs();
+        specs.retain(|spec| spec.key_use != KeyUse::NOT_A_KEY);
         if specs.is_empty() {
             return Err(NoKeys::NeverAny);
         }

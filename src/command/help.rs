@@ -66,7 +66,12 @@ fn arg_syntax(arg: &Arg) -> String {
                 format!("({choice})")
             }
         }
-        Kind::Integer | Kind::Key(_) | Kind::Pattern | Kind::String | Kind::UnixTime => {
+        Kind::Integer
+        | Kind::Key(_)
+        | Kind::Pattern
+        | Kind::ShardChannel
+        | Kind::String
+        | Kind::UnixTime => {
             format!("<{}>", arg.display.unwrap_or(arg.name))
         }
     };

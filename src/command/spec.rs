@@ -45,6 +45,7 @@ pub(crate) type Run = fn(&mut Cx<'_>, &mut Args<'_>) -> Result<Outcome, Halt>;
 pub(crate) enum Group {
     Connection,
     Generic,
+    Pubsub,
     Server,
     Stream,
     Transactions,
@@ -100,6 +101,14 @@ impl Traits {
     pub(crate) const ANY_WORDS: Self = Self(1 << 16);
     /// `@admin` and `@dangerous` without the flag `admin`.
     pub(crate) const OPERATORS: Self = Self(1 << 17);
+    /// About messages: `@pubsub`.
+    pub(crate) const PUBSUB: Self = Self(1 << 19);
+    /// Its reply is a push: `CLIENT REPLY` does not leave it out. (Ours: not shown to clients.)
+    pub(crate) const PUSHES: Self = Self(1 << 20);
+    /// Is told to replicas, so a pause of writes holds it back. (Ours: not shown to clients.)
+    pub(crate) const RELAYED: Self = Self(1 << 21);
+    /// Allowed to a subscriber that speaks RESP2. (Ours: not shown to clients.)
+    pub(crate) const SUBSCRIBED: Self = Self(1 << 22);
 
     pub(crate) const fn and(self, other: Self) -> Self {
         Self(self.0 | other.0)
@@ -138,6 +147,8 @@ pub(crate) enum Kind {
     Pattern,
     /// The token alone.
     PureToken,
+    /// The channel of a shard: it is where a key of that name would be, and is none.
+    ShardChannel,
     String,
     UnixTime,
 }
@@ -162,6 +173,8 @@ impl KeyUse {
     pub(crate) const OVERWRITE: Self = Self(&["OW", "update"]);
     /// Gets a value if it has none.
     pub(crate) const FILL: Self = Self(&["OW", "insert"]);
+    /// Is none, and only stands where one might.
+    pub(crate) const NOT_A_KEY: Self = Self(&["not_key"]);
 }
 
 impl Arg {
@@ -193,6 +206,10 @@ impl Arg {
 
     pub(crate) const fn pattern(name: &'static str) -> Self {
         Self::new(name, Kind::Pattern)
+    }
+
+    pub(crate) const fn shard_channel() -> Self {
+        Self::new("shardchannel", Kind::ShardChannel)
     }
 
     pub(crate) const fn unix_time(name: &'static str) -> Self {
@@ -276,9 +293,12 @@ impl Arg {
             Kind::PureToken => (0, false),
             Kind::Block(parts) => words_of(parts),
             Kind::OneOf(parts) => fewest_of(parts),
-            Kind::Integer | Kind::Key(_) | Kind::Pattern | Kind::String | Kind::UnixTime => {
-                (1, false)
-            }
+            Kind::Integer
+            | Kind::Key(_)
+            | Kind::Pattern
+            | Kind::ShardChannel
+            | Kind::String
+            | Kind::UnixTime => (1, false),
         };
         let token = if self.token.is_some() { 1 } else { 0 };
         (inner + token, varies || self.multiple)
@@ -376,6 +396,14 @@ impl Spec {
                         key_use,
                     };
                 }
+                Kind::ShardChannel => {
+                    return Keys::At {
+                        first: word,
+                        last: if arg.multiple { -1 } else { word },
+                        step: 1,
+                        key_use: KeyUse::NOT_A_KEY,
+                    };
+                }
                 Kind::Block(parts) => {
                     if let (Some(token), Kind::Key(key_use)) = (arg.token, parts[0].kind) {
                         return Keys::After {
@@ -391,6 +419,11 @@ impl Spec {
             i += 1;
         }
         Keys::None
+    }
+
+    /// Whether a pause of writes holds it back.
+    pub(crate) fn is_held_with_writes(&self) -> bool {
+        self.access == Access::Write || self.traits.has(Traits::RELAYED)
     }
 
     /// The subcommands of a container, none for a command.

@@ -124,7 +124,9 @@ fn ways(arg: &Arg) -> Vec<Vec<String>> {
         Kind::OneOf(parts) => parts.iter().flat_map(ways).collect(),
         Kind::Key(_) => word("k"),
         // Is a number, an ID, a name and a pattern.
-        Kind::Integer | Kind::Pattern | Kind::String | Kind::UnixTime => word("5"),
+        Kind::Integer | Kind::Pattern | Kind::ShardChannel | Kind::String | Kind::UnixTime => {
+            word("5")
+        }
     };
     let mut ways = Vec::new();
     for given in once {

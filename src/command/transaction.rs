@@ -38,6 +38,18 @@ impl Transaction {
         self.queued.iter().any(is_write)
     }
 
+    /// Whether a pause of writes holds the transaction back.
+    pub(crate) fn is_held_with_writes(&self) -> bool {
+        let mut queued = self.queued.iter();
+        queued.any(|queued| queued.command.spec.is_held_with_writes())
+    }
+
+    /// Whether the transaction subscribes to anything, or ends that.
+    fn subscribes(&self) -> bool {
+        let mut queued = self.queued.iter();
+        queued.any(|queued| queued.command.spec.traits.has(Traits::PUSHES))
+    }
+
     /// Whether the transaction needs room, or may use what is kept for making room.
     fn growth(&self) -> Growth {
         let adds = self
@@ -167,6 +179,7 @@ fn exec(cx: &mut Cx<'_>, _: &mut Args<'_>) -> Result<Outcome, Halt> {
         cx.access.begin_batch(transaction.growth(), bytes)?;
     }
     let (db, protocol) = (cx.session.db, cx.session.protocol);
+    let names = transaction.subscribes().then(|| cx.session.subscriptions());
     match run_all(cx, &transaction.queued) {
         Ok(ran) => ran.into_iter().for_each(|ran| ran.count(cx.server)),
         Err(halt) => {
@@ -174,6 +187,9 @@ fn exec(cx: &mut Cx<'_>, _: &mut Args<'_>) -> Result<Outcome, Halt> {
             cx.session.transaction = Some(transaction);
             cx.session.watched = watched;
             (cx.session.db, cx.session.protocol) = (db, protocol);
+            if let Some(names) = names {
+                cx.session.restore(&names);
+            }
             return Err(halt);
         }
     }

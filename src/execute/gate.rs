@@ -25,6 +25,7 @@ const GATES: &[Gate] = &[
     allowed_in_multi,
     enough_replicas,
     writable,
+    about_messages,
     fresh,
     loaded,
 ];
@@ -74,6 +75,15 @@ fn enough_replicas(asked: &Asked<'_>) -> Result<(), Refusal> {
 fn writable(asked: &Asked<'_>) -> Result<(), Refusal> {
     if asked.server.replication.follows() && asked.writes() {
         return Err(Refusal::ReadOnly);
+    }
+    Ok(())
+}
+
+/// What a subscriber hears in RESP2 could be taken for a reply.
+fn about_messages(asked: &Asked<'_>) -> Result<(), Refusal> {
+    if asked.session.hears_messages_only() && !asked.has(Traits::SUBSCRIBED) {
+        let command = asked.command.full_name.as_str().into();
+        return Err(Refusal::Subscribed { command });
     }
     Ok(())
 }

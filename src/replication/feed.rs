@@ -3,14 +3,17 @@
 //! Two loops side by side, either of which ends the connection. The one that sends reads the log
 //! from where the replica is; what has just been written is in memory, and what is old is read
 //! where waiting for the disk holds nobody up. The socket is its only buffer: a replica that is
-//! slow costs no memory here.
+//! slow costs no memory here, except for messages, of which a few megabytes wait for it and the
+//! rest are dropped.
 
 use std::future::poll_fn;
 use std::io;
+use std::ops::Deref;
 use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::task::Poll;
 use std::time::Duration;
 
 use headwater_resp::{Decoder, Limits};
@@ -25,6 +28,7 @@ use crate::clients::Client;
 use crate::command::parse_uint;
 use crate::config;
 use crate::loading::Opened;
+use crate::pubsub::{PubSub, Relay};
 use crate::server::Server;
 
 /// How much is sent at once, unless one frame has more.
@@ -133,6 +137,33 @@ impl Drop for Place<'_> {
     }
 }
 
+/// A replica hears what is published, while it is there.
+struct Relaying<'a> {
+    pubsub: &'a PubSub,
+    relay: Arc<Relay>,
+}
+
+impl<'a> Relaying<'a> {
+    fn begin(pubsub: &'a PubSub) -> Self {
+        let relay = pubsub.relay();
+        Self { pubsub, relay }
+    }
+}
+
+impl Deref for Relaying<'_> {
+    type Target = Relay;
+
+    fn deref(&self) -> &Relay {
+        &self.relay
+    }
+}
+
+impl Drop for Relaying<'_> {
+    fn drop(&mut self) {
+        self.pubsub.unrelay(&self.relay);
+    }
+}
+
 fn closed() -> io::Error {
     io::Error::other("the data were closed")
 }
@@ -220,13 +251,23 @@ impl Feeding<'_> {
 
     /// Sends what is written, and signs of life when nothing is.
     async fn send(&self, from: Lsn) -> io::Result<()> {
+        let relay = Relaying::begin(&self.server.pubsub);
         let mut sent = from;
         let mut chunk = Vec::new();
+        let mut has_warned = false;
         loop {
             chunk.clear();
             sent = self.take(sent, &mut chunk).await?;
+            let dropped = relay.take(sent, chunk.len() + CHUNK_BYTES, &mut chunk);
+            if dropped > 0 && !has_warned {
+                has_warned = true;
+                tracing::warn!(
+                    id = self.id,
+                    "a replica lags; its subscribers miss messages"
+                );
+            }
             if chunk.is_empty() {
-                if !self.more_than(sent).await? {
+                if !self.more_than(sent, &relay).await? {
                     chunk.push(b'\n');
                 } else {
                     continue;
@@ -264,12 +305,15 @@ impl Feeding<'_> {
         Ok(end)
     }
 
-    /// Whether more than `sent` is written before a sign of life is due.
-    async fn more_than(&self, sent: Lsn) -> io::Result<bool> {
+    /// Whether there is a message, or more than `sent` is written, before a sign of life is due.
+    async fn more_than(&self, sent: Lsn, relay: &Relay) -> io::Result<bool> {
         let seconds = self.server.config.size(config::REPL_PING_REPLICA_PERIOD);
         let log = Arc::clone(self.opened()?.store.log());
         let more = sent.plus(1);
-        let written = poll_fn(|cx| log.poll_written(more, cx));
+        let written = poll_fn(|cx| match relay.poll(sent, cx) {
+            Poll::Ready(()) => Poll::Ready(Ok(())),
+            Poll::Pending => log.poll_written(more, cx),
+        });
         match tokio::time::timeout(Duration::from_secs(seconds), written).await {
             Ok(Ok(())) => Ok(true),
             Ok(Err(poisoned)) => Err(io::Error::other(poisoned.to_string())),

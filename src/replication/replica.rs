@@ -18,11 +18,13 @@ use tokio::sync::watch;
 
 use super::link::{Action, Event, Facts, Link, Why};
 use super::shipment::{Incoming, PIECE_MAX, Taken, Trouble};
-use super::wire::{self, LINE_MAX};
+use super::wire::{self, Item, LINE_MAX};
 use super::{Address, Shipped, Takeover};
 use crate::clock;
+use crate::commits::Point;
 use crate::config;
 use crate::loading::{self, Opened};
+use crate::pubsub::{Publication, Terms};
 use crate::server::{Reason, Server};
 
 /// How much is read at once.
@@ -252,8 +254,7 @@ impl Replica<'_> {
             if !input.is_empty() {
                 self.server.replication.show_heard();
                 self.link.step(self.now_ms(), Event::Heard);
-                unpack(&mut stream, &mut input, &mut frames)?;
-                self.apply(&opened, &mut frames)?;
+                self.take_in(&opened, &mut stream, &mut input, &mut frames)?;
             }
             let log = opened.store.log();
             let (written, durable) = (log.written(), log.durable());
@@ -281,8 +282,55 @@ impl Replica<'_> {
         }
     }
 
+    /// Takes what has come: frames as soon as they are whole, and messages between them.
+    fn take_in(
+        &mut self,
+        opened: &Arc<Opened>,
+        stream: &mut wire::Stream,
+        input: &mut Vec<u8>,
+        frames: &mut Vec<u8>,
+    ) -> io::Result<()> {
+        let mut at = 0;
+        loop {
+            let next = stream.next(&input[at..]);
+            let (pass, item) = next.map_err(|garbled| io::Error::other(garbled.to_string()))?;
+            at += pass;
+            match item {
+                Item::Frames(bytes) => {
+                    frames.extend_from_slice(&input[at..at + bytes]);
+                    at += bytes;
+                }
+                Item::Message(bytes) => {
+                    // What was changed before it is seen before it.
+                    self.apply(opened, frames)?;
+                    let message = stream.message(&input[at..]);
+                    if let Some(publication) = Publication::read(message) {
+                        self.publish(opened, publication);
+                    }
+                    at += bytes;
+                }
+                Item::Nothing => break,
+            }
+        }
+        input.drain(..at);
+        self.apply(opened, frames)
+    }
+
+    /// Tells subscribers of this server, and its replicas, once it has on its disk what it has now.
+    fn publish(&self, opened: &Opened, publication: Publication<'_>) {
+        let end = opened.store.log().appended();
+        let terms = Terms {
+            after: Point::ahead(&opened.commits(), end),
+            relay_at: Some(end),
+        };
+        self.server.pubsub.publish(publication, &terms);
+    }
+
     /// Takes the whole frames that have come.
     fn apply(&mut self, opened: &Arc<Opened>, frames: &mut Vec<u8>) -> io::Result<()> {
+        if frames.is_empty() {
+            return Ok(());
+        }
         let mut done = 0;
         loop {
             let received = receive(opened, &frames[done..]).map_err(io::Error::other)?;
@@ -474,22 +522,6 @@ async fn read_line(socket: &mut TcpStream, input: &mut Vec<u8>) -> io::Result<St
         }
         if socket.read_buf(input).await? == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-    }
-}
-
-/// Moves the bytes of frames from what has come to those that wait to be whole.
-fn unpack(stream: &mut wire::Stream, input: &mut Vec<u8>, frames: &mut Vec<u8>) -> io::Result<()> {
-    let mut at = 0;
-    loop {
-        let next = stream.next(&input[at..]);
-        let (pass, take) = next.map_err(|garbled| io::Error::other(garbled.to_string()))?;
-        at += pass;
-        frames.extend_from_slice(&input[at..at + take]);
-        at += take;
-        if take == 0 {
-            input.drain(..at);
-            return Ok(());
         }
     }
 }

@@ -39,8 +39,9 @@ use super::link::{Action, Event, Facts, Link, Standing};
 use super::replicas::{Replicas, Stage};
 use super::resync::{Decision, Ours, decide};
 use super::shipment::{self, Incoming, Manifest};
-use super::wire::{self, Answer, Hello, Wanted};
+use super::wire::{self, Answer, Hello, Item, Wanted};
 use crate::chance::Chance;
+use crate::pubsub::{PubSub, Publication, Relay, Terms};
 
 const DIR: &str = "/data";
 
@@ -99,8 +100,8 @@ struct Wire {
 
 enum Feed {
     None,
-    /// Sent up to here.
-    Frames(Lsn),
+    /// Sent up to here, with what has been published.
+    Frames(Lsn, PubSub, Arc<Relay>),
     Shipment(VecDeque<Vec<u8>>),
 }
 
@@ -461,9 +462,19 @@ impl World {
                     self.act(node, Some(Event::Line(line)));
                 }
                 Reading::Frames { stream, frames } => {
-                    let (pass, take) = stream.next(&this.input).unwrap();
-                    frames.extend_from_slice(&this.input[pass..pass + take]);
-                    this.input.drain(..pass + take);
+                    let (pass, item) = stream.next(&this.input).unwrap();
+                    this.input.drain(..pass);
+                    let mut published = None;
+                    match item {
+                        Item::Frames(bytes) => frames.extend(this.input.drain(..bytes)),
+                        Item::Message(bytes) => {
+                            let message = stream.message(&this.input).word(2);
+                            let end = str::from_utf8(message).unwrap().parse().unwrap();
+                            published = Some(Lsn::new(end));
+                            this.input.drain(..bytes);
+                        }
+                        Item::Nothing => {}
+                    }
                     let received = store.receive(frames);
                     let Ok(received) = received else {
                         let error = received.unwrap_err();
@@ -477,7 +488,14 @@ impl World {
                         self.check(node);
                         self.act(node, None);
                     }
-                    if take == 0 {
+                    if let Some(end) = published {
+                        assert!(
+                            store.log().appended() >= end,
+                            "{node} hears of what it lacks"
+                        );
+                        self.note("message", format_args!("{node}: behind {end}"));
+                    }
+                    if item == Item::Nothing {
                         return;
                     }
                 }
@@ -600,7 +618,9 @@ impl World {
         let feed = match (answer, wanted) {
             (Answer::Continue(_), Wanted::From(_, end)) => {
                 enter(Stage::Online, end);
-                Feed::Frames(end)
+                let pubsub = PubSub::default();
+                let relay = pubsub.relay();
+                Feed::Frames(end, pubsub, relay)
             }
             (Answer::Full(..), _) => {
                 enter(Stage::Shipping, Lsn::ZERO);
@@ -665,8 +685,15 @@ impl World {
         };
         match &mut wire.feed {
             Feed::None => {}
-            Feed::Frames(sent) => {
+            Feed::Frames(sent, pubsub, relay) => {
                 let out = &mut wire.to_replica;
+                // Tells what goes before it.
+                let end = store.log().appended();
+                let terms = Terms {
+                    relay_at: Some(end),
+                    ..Terms::default()
+                };
+                pubsub.publish(Publication::to(b"end", end.to_string().as_bytes()), &terms);
                 let read = store.log().frames(*sent, max, |frames| {
                     if frames.is_empty() {
                         out.push(b'\n');
@@ -676,6 +703,7 @@ impl World {
                     out.extend_from_slice(frames);
                     *sent = sent.plus(frames.len() as u64);
                 });
+                relay.take(*sent, usize::MAX, out);
                 if let Err(error) = read {
                     self.note("cannot feed", format_args!("{number}: {error}"));
                     self.break_wire(number);
@@ -925,6 +953,7 @@ fn whatever_breaks_nothing_acknowledged_is_lost_and_all_come_to_have_the_same() 
         "demotes",
         "follows",
         "installs",
+        "message",
         "promotes",
         "receives",
         "takes a checkpoint",

@@ -17,6 +17,7 @@
 //!                                                 <--  +CONTINUE 08af...
 //!                                                 <--  $262144 CRLF and whole frames, ever again
 //!                                                 <--  LF, when there is nothing to be said
+//!                                                 <--  *3 CRLF $7 CRLF PUBLISH CRLF ...
 //!  REPLCONF ACK 266856 FACK 266856                -->  written and durable, ever again
 //! ```
 //!
@@ -29,10 +30,14 @@
 //!  -NOMASTERLINK ...         not now
 //! ```
 //!
+//! A message stands behind the frames that were there when it was published, as the request that
+//! published it.
+//!
 //! A replica that did not say `capa frames` could not read what comes, and is refused.
 
 use std::fmt;
 
+use headwater_resp::{Decoder, Limits, Request};
 use headwater_store::{History, HistoryId, Lsn};
 
 use crate::command::{parse_int, parse_uint};
@@ -209,11 +214,24 @@ const CHUNK_MAX: u64 = 1 << 32;
 /// A line is not longer than this: the history of 32 epochs fits ten times.
 pub(crate) const LINE_MAX: usize = 64 << 10;
 
-/// What a replica hears once it follows: frames in chunks, and signs of life between them.
+/// What a replica hears once it follows: frames in chunks, and messages and signs of life between
+/// them.
 #[derive(Debug, Default)]
 pub(crate) struct Stream {
     /// Bytes of the chunk that have not come.
     left: u64,
+    messages: Decoder,
+}
+
+/// What comes next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Item {
+    /// So many bytes of frames.
+    Frames(usize),
+    /// A [message](Stream::message) of so many bytes.
+    Message(usize),
+    /// More has to come first.
+    Nothing,
 }
 
 /// The peer does not keep to what is agreed.
@@ -227,20 +245,24 @@ impl fmt::Display for Garbled {
 }
 
 impl Stream {
-    /// Looks at what has come: how many bytes to pass over, and how many bytes of frames follow
-    /// them. Both zero when more has to come first.
+    /// Looks at what has come: how many bytes to pass over, and what follows them.
     ///
     /// # Errors
     ///
-    /// When it is neither a chunk nor a sign of life.
-    pub(crate) fn next(&mut self, input: &[u8]) -> Result<(usize, usize), Garbled> {
+    /// When it is neither a chunk, nor a message, nor a sign of life.
+    pub(crate) fn next(&mut self, input: &[u8]) -> Result<(usize, Item), Garbled> {
         let mut at = 0;
         while self.left == 0 {
             match input.get(at) {
-                None => return Ok((at, 0)),
+                None => return Ok((at, Item::Nothing)),
                 Some(b'\n') => at += 1,
+                Some(b'*') => {
+                    let decoded = self.messages.decode(&input[at..], &MESSAGE_LIMITS);
+                    let length = decoded.map_err(|_error| Garbled)?;
+                    return Ok((at, length.map_or(Item::Nothing, Item::Message)));
+                }
                 Some(b'$') => match header(&input[at + 1..])? {
-                    None => return Ok((at, 0)),
+                    None => return Ok((at, Item::Nothing)),
                     Some((bytes, length)) => {
                         self.left = bytes;
                         at += 1 + length;
@@ -253,9 +275,24 @@ impl Stream {
         let left = usize::try_from(self.left).unwrap_or(usize::MAX);
         let frames = here.min(left);
         self.left -= frames as u64;
-        Ok((at, frames))
+        Ok((
+            at,
+            if frames > 0 {
+                Item::Frames(frames)
+            } else {
+                Item::Nothing
+            },
+        ))
+    }
+
+    /// The message that `input` begins with, as [`next`](Self::next) has just said.
+    pub(crate) fn message<'a>(&'a self, input: &'a [u8]) -> Request<'a> {
+        self.messages.request(input)
     }
 }
+
+/// A master sends no larger message than it was sent.
+const MESSAGE_LIMITS: Limits = Limits::new(usize::MAX);
 
 /// A length and its line end; how many bytes these take.
 fn header(input: &[u8]) -> Result<Option<(u64, usize)>, Garbled> {
@@ -374,27 +411,52 @@ mod tests {
 
     #[test]
     fn chunks_and_signs_of_life_come_in_any_pieces() {
-        let sent = b"\n\n$5\r\nabcde\n$0\r\n$3\r\nfgh\n";
+        let sent =
+            b"\n\n$5\r\nabcde\n*2\r\n$1\r\nx\r\n$2\r\n\n*\r\n$0\r\n*1\r\n$0\r\n\r\n$3\r\nfgh\n";
         for size in 1..=sent.len() {
-            let (mut stream, mut input, mut frames) = (Stream::default(), Vec::new(), Vec::new());
+            let (mut stream, mut input) = (Stream::default(), Vec::new());
+            let mut heard = String::new();
             for piece in sent.chunks(size) {
                 input.extend_from_slice(piece);
                 loop {
-                    let (pass, take) = stream.next(&input).unwrap();
-                    frames.extend_from_slice(&input[pass..pass + take]);
-                    input.drain(..pass + take);
-                    if take == 0 {
+                    let (pass, item) = stream.next(&input).unwrap();
+                    let taken = match item {
+                        Item::Frames(bytes) => {
+                            heard += str::from_utf8(&input[pass..pass + bytes]).unwrap();
+                            bytes
+                        }
+                        Item::Message(bytes) => {
+                            let message = stream.message(&input[pass..]);
+                            let words: Vec<_> = message.words().map(<[u8]>::escape_ascii).collect();
+                            heard += &format!(
+                                " {words:?} ",
+                                words = words.iter().map(ToString::to_string).collect::<Vec<_>>()
+                            );
+                            bytes
+                        }
+                        Item::Nothing => 0,
+                    };
+                    input.drain(..pass + taken);
+                    if item == Item::Nothing {
                         break;
                     }
                 }
             }
             assert_eq!(
-                (&*frames, input.len()),
-                (&b"abcdefgh"[..], 0),
+                (&*heard, input.len()),
+                (r#"abcde ["x", "\\n*"]  [""] fgh"#, 0),
                 "pieces of {size}"
             );
         }
-        for bad in ["x", "$x\r\n", "$5\n", "$99999999999\r\n", "$4294967297\r\n"] {
+        for bad in [
+            "x",
+            "$x\r\n",
+            "$5\n",
+            "$99999999999\r\n",
+            "$4294967297\r\n",
+            "*x\r\n",
+            "*1\r\n:1\r\n",
+        ] {
             assert_eq!(
                 Stream::default().next(bad.as_bytes()),
                 Err(Garbled),

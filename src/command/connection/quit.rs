@@ -16,6 +16,7 @@ pub(crate) static QUIT: Spec = Spec {
         .and(Traits::FAST)
         .and(Traits::ALLOW_BUSY)
         .and(Traits::NOT_QUEUED)
+        .and(Traits::SUBSCRIBED)
         .and(Traits::ANY_WORDS),
     tips: &[],
     args: &[],

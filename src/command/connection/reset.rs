@@ -1,14 +1,16 @@
 //! `RESET`: the connection as it was when it was new.
 //!
-//! The transaction, the watched keys, the database, the name, the protocol, `CLIENT REPLY` and the
-//! marks of `CLIENT NO-EVICT` and `NO-TOUCH` are forgotten; with `requirepass` set, so is who is
-//! there. What `CLIENT SETINFO` said stays: the library is the same.
+//! The transaction, the watched keys, the subscriptions, the database, the name, the protocol,
+//! `CLIENT REPLY` and the marks of `CLIENT NO-EVICT` and `NO-TOUCH` are forgotten; with
+//! `requirepass` set, so is who is there. What `CLIENT SETINFO` said stays: the library is the
+//! same.
 
 use std::sync::atomic::Ordering;
 
 use headwater_resp::Protocol;
 
 use super::client;
+use crate::command::pubsub;
 use crate::command::{Access, Args, Body, Cx, Group, Halt, Outcome, Spec, Traits};
 use crate::config;
 use crate::session::Replies;
@@ -26,7 +28,8 @@ pub(crate) static RESET: Spec = Spec {
         .and(Traits::FAST)
         .and(Traits::NO_AUTH)
         .and(Traits::ALLOW_BUSY)
-        .and(Traits::NOT_QUEUED),
+        .and(Traits::NOT_QUEUED)
+        .and(Traits::SUBSCRIBED),
     tips: &[],
     args: &[],
     body: Body::Run(run),
@@ -34,6 +37,7 @@ pub(crate) static RESET: Spec = Spec {
 
 fn run(cx: &mut Cx<'_>, _: &mut Args<'_>) -> Result<Outcome, Halt> {
     client::set_name(cx, "");
+    pubsub::unsubscribe_all(cx);
     let needs_password = !cx.server.config.text(config::REQUIREPASS).is_empty();
     let session = &mut *cx.session;
     session.forget_transaction();

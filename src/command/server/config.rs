@@ -132,6 +132,7 @@ fn take_effect(server: &Server, id: Id) {
                 opened.heed(&server.config);
             }
         }
+        config::CLIENT_OUTPUT_BUFFER_LIMIT => server.limit_outboxes(),
         config::DISK_FULL | config::DISK_LOW => server.space.look_again(),
         config::SYNC_REPLICAS => server.replication.agree(server),
         config::LOGLEVEL => server.logging.set(&server.config),

@@ -14,6 +14,7 @@ use crate::clock;
 use crate::command::{Access, Arg, Args, Body, Cx, Data, Group, Halt, Outcome, Spec, Traits};
 use crate::config;
 use crate::process;
+use crate::pubsub::Kind;
 use crate::server::REDIS_VERSION;
 
 pub(crate) static INFO: Spec = Spec {
@@ -232,7 +233,7 @@ fn clients(fields: &mut Fields, data: &Data<'_>) {
         all.iter().filter(|client| client.is_blocked()).count(),
     );
     fields.put("tracking_clients", 0);
-    fields.put("pubsub_clients", 0);
+    fields.put("pubsub_clients", server.pubsub.subscribers());
     fields.put(
         "watching_clients",
         all.iter().filter(|client| watched(client) > 0).count(),
@@ -300,12 +301,14 @@ fn stats(fields: &mut Fields, data: &Data<'_>) {
         fields.put("data_reads", data.reads);
         fields.put("data_read_bytes", data.read_bytes);
     }
-    for name in [
-        "pubsub_channels",
-        "pubsub_patterns",
-        "latest_fork_usec",
-        "total_forks",
+    for (name, kind) in [
+        ("pubsub_channels", Kind::Channel),
+        ("pubsub_patterns", Kind::Pattern),
+        ("pubsubshard_channels", Kind::Shard),
     ] {
+        fields.put(name, server.pubsub.count(kind));
+    }
+    for name in ["latest_fork_usec", "total_forks"] {
         fields.put(name, 0);
     }
     fields.put("total_error_replies", of(&stats.error_replies));

@@ -1,7 +1,8 @@
 //! `CLIENT KILL address`, `CLIENT KILL filter value [filter value ...]`: ends connections.
 //!
 //! * All filters have to hold; a filter that is given twice counts as given last.
-//! * A connection that waits takes nothing any more from the moment it is killed.
+//! * A connection that waits takes nothing any more from the moment it is killed, and one that
+//!   subscribes hears nothing.
 //! * Who kills itself still gets the reply.
 
 use super::ADMIN;
@@ -174,7 +175,8 @@ fn kill(cx: &mut Cx<'_>, filter: &Filter<'_>) -> i64 {
     let me = cx.session.client.id;
     let mut killed = 0;
     for client in cx.server.clients.all() {
-        if !filter.matches(&client, me, cx.now) {
+        // One that is killed already may not have left yet.
+        if client.is_killed() || !filter.matches(&client, me, cx.now) {
             continue;
         }
         killed += 1;
@@ -182,6 +184,7 @@ fn kill(cx: &mut Cx<'_>, filter: &Filter<'_>) -> i64 {
             cx.session.closing = true;
         } else {
             client.kill();
+            cx.server.pubsub.expel(client.id);
         }
     }
     killed

@@ -9,6 +9,7 @@ use std::sync::atomic::Ordering;
 use super::{ADMIN, TRAITS};
 use crate::clients::Client;
 use crate::command::{Access, Arg, Args, Body, Cx, Group, Halt, Outcome, Spec, TABLE};
+use crate::pubsub::Kind;
 use crate::refusal::Refusal;
 
 pub(super) static LIST: Spec = Spec {
@@ -66,9 +67,12 @@ pub(super) enum Type {
 
 impl Type {
     pub(super) fn of(client: &Client) -> Self {
-        match client.is_replica.load(Ordering::Relaxed) {
-            true => Self::Replica,
-            false => Self::Normal,
+        if client.is_replica.load(Ordering::Relaxed) {
+            Self::Replica
+        } else if client.is_subscribed() {
+            Self::PubSub
+        } else {
+            Self::Normal
         }
     }
 }
@@ -151,9 +155,9 @@ fn write_line(line: &mut String, client: &Client, now: u64) {
         ("idle", &idle),
         ("flags", &flags(client)),
         ("db", &client.db.load(Ordering::Relaxed)),
-        ("sub", &0),
-        ("psub", &0),
-        ("ssub", &0),
+        ("sub", &client.subscriptions(Kind::Channel)),
+        ("psub", &client.subscriptions(Kind::Pattern)),
+        ("ssub", &client.subscriptions(Kind::Shard)),
         (
             "multi",
             &multi.map_or(-1, |queued| i64::try_from(queued).unwrap_or(i64::MAX)),
@@ -198,6 +202,7 @@ fn write_line(line: &mut String, client: &Client, now: u64) {
 fn flags(client: &Client) -> String {
     let flags: String = [
         ('S', client.is_replica.load(Ordering::Relaxed)),
+        ('P', client.is_subscribed()),
         ('x', client.multi.load(Ordering::Relaxed) > 0),
         ('b', client.is_blocked()),
         ('A', client.is_killed()),

@@ -144,6 +144,7 @@ fn group(group: Group) -> &'static str {
     match group {
         Group::Connection => "connection",
         Group::Generic => "generic",
+        Group::Pubsub => "pubsub",
         Group::Server => "server",
         Group::Stream => "stream",
         Group::Transactions => "transactions",
@@ -158,7 +159,7 @@ fn kind(kind: Kind) -> &'static str {
         Kind::OneOf(_) => "oneof",
         Kind::Pattern => "pattern",
         Kind::PureToken => "pure-token",
-        Kind::String => "string",
+        Kind::ShardChannel | Kind::String => "string",
         Kind::UnixTime => "unix-time",
     }
 }

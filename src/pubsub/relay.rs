@@ -1,0 +1,64 @@
+//! What waits for one replica: messages, each with the place of the log that goes before it.
+//!
+//! Messages are not durable, and a replica that lags is not to cost memory: what does not fit is
+//! dropped, and its subscribers do not hear of it.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use headwater_store::Lsn;
+use parking_lot::Mutex;
+
+use super::outbox::Wakers;
+
+/// So many bytes of messages wait for a replica at most, or else one message.
+pub(super) const RELAY_BYTES: usize = 8 << 20;
+
+/// The messages that wait for one replica.
+#[derive(Default)]
+pub(crate) struct Relay(Mutex<Inner>);
+
+#[derive(Default)]
+struct Inner {
+    messages: VecDeque<(Lsn, Arc<[u8]>)>,
+    bytes: usize,
+    dropped: u64,
+    waker: Option<Waker>,
+}
+
+impl Relay {
+    pub(super) fn put(&self, at: Lsn, request: &Arc<[u8]>, wakers: &mut Wakers) {
+        let mut inner = self.0.lock();
+        if inner.bytes > 0 && inner.bytes + request.len() > RELAY_BYTES {
+            inner.dropped += 1;
+            return;
+        }
+        inner.bytes += request.len();
+        inner.messages.push_back((at, Arc::clone(request)));
+        wakers.add(inner.waker.take());
+    }
+
+    /// Appends to `out` the messages that a replica may have which has the log up to `upto`, until
+    /// there are `bytes` of output. Says how many did not fit since it was asked last.
+    pub(crate) fn take(&self, upto: Lsn, bytes: usize, out: &mut Vec<u8>) -> u64 {
+        let mut inner = self.0.lock();
+        while out.len() < bytes
+            && let Some((_, request)) = inner.messages.pop_front_if(|(at, _)| *at <= upto)
+        {
+            inner.bytes -= request.len();
+            out.extend_from_slice(&request);
+        }
+        std::mem::take(&mut inner.dropped)
+    }
+
+    /// Ready when there is a message for a replica that has the log up to `upto`.
+    pub(crate) fn poll(&self, upto: Lsn, cx: &Context<'_>) -> Poll<()> {
+        let mut inner = self.0.lock();
+        if inner.messages.front().is_some_and(|(at, _)| *at <= upto) {
+            return Poll::Ready(());
+        }
+        inner.waker = Some(cx.waker().clone());
+        Poll::Pending
+    }
+}
