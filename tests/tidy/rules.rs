@@ -101,6 +101,38 @@ pub(crate) const RULES: &[Rule] = &[
         ..RULE
     },
     Rule {
+        within: &[
+            "src/sentinel/contact.rs",
+            "src/sentinel/election.rs",
+            "src/sentinel/failover.rs",
+            "src/sentinel/hello.rs",
+            "src/sentinel/info.rs",
+            "src/sentinel/instance.rs",
+            "src/sentinel/master.rs",
+            "src/sentinel/monitor.rs",
+            "src/sentinel/names.rs",
+            "src/sentinel/notice.rs",
+            "src/sentinel/own.rs",
+            "src/sentinel/scripts.rs",
+            "src/sentinel/timers.rs",
+        ],
+        words: &[
+            ".await",
+            "Instant",
+            "clock",
+            "crate::server",
+            "from_kernel",
+            "std::fs",
+            "std::process",
+            "std::thread",
+            "tokio",
+            "TcpStream",
+        ],
+        why: "it decides: no socket, no clock, no file, no chance but a seed; drivers have these",
+        example: ("src/sentinel/master.rs", "use crate::clock;"),
+        ..RULE
+    },
+    Rule {
         within: &["src/"],
         words: &["Instant::now", "SystemTime", "UNIX_EPOCH"],
         except: &[("src/clock.rs", "it is the reader of time")],

@@ -1,0 +1,745 @@
+//! One master under watch: its settings, itself, its replicas, and the other monitors that watch
+//! it.
+//!
+//! What is done with every tick, in this order:
+//!
+//! ```text
+//!  the master:         connect, ask (PING, INFO, hello), judge S_DOWN
+//!                      judge O_DOWN, start a failover, go on with it, ask the others
+//!  each replica:       connect, ask, judge S_DOWN
+//!  each other monitor: connect, ask (PING, hello), judge S_DOWN
+//! ```
+//!
+//! A master is objectively down (O_DOWN) while it is S_DOWN here and so many others say the same
+//! that the quorum is reached. Nothing is judged in tilt.
+//!
+//! Replicas that are not what they should be are put right, if the master is well and they are:
+//!
+//! | a replica | is told to follow the master after | event |
+//! |---|---|---|
+//! | calls itself a master | four publish periods | `+convert-to-slave` |
+//! | follows another | the failover timeout | `+fix-slave-config` |
+//! | is handing over to nobody knows whom | the failover timeout | `+fix-slave-config` |
+
+use std::sync::Arc;
+
+use super::Address;
+use super::contact::{Question, Seat};
+use super::election::{Ballot, Vote};
+use super::failover::{Failover, How, Stage};
+use super::hello::{self, Hello};
+use super::info::{Info, Role};
+use super::instance::{Down, Instance, Kind};
+use super::monitor::MasterState;
+use super::notice::{
+    CONFIG_UPDATE, CONVERT, Event, FIX_CONFIG, NOT_ODOWN, NOT_SDOWN, ODOWN, REBOOT, RECONF_DONE,
+    RECONF_IN_PROGRESS, ROLE_AGREES, ROLE_DIFFERS, SDOWN, SLAVE, SWITCH_MASTER,
+};
+use super::own::Own;
+
+/// What is set for one master.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Settings {
+    pub(crate) quorum: u64,
+    pub(crate) down_after_ms: u64,
+    pub(crate) failover_timeout_ms: u64,
+    pub(crate) parallel_syncs: u64,
+    pub(crate) notification_script: Option<Box<str>>,
+    pub(crate) client_reconfig_script: Option<Box<str>>,
+    pub(crate) auth_user: Option<Box<str>>,
+    pub(crate) auth_pass: Option<Box<str>>,
+    /// 0 is off.
+    pub(crate) master_reboot_down_after_ms: u64,
+    /// Commands that the nodes know by another name: their names, and those.
+    pub(crate) renamed: Vec<(Box<str>, Box<str>)>,
+}
+
+impl Settings {
+    /// What a new master begins with.
+    pub(crate) fn new(quorum: u64, down_after_ms: u64, failover_timeout_ms: u64) -> Self {
+        Self {
+            quorum,
+            down_after_ms,
+            failover_timeout_ms,
+            parallel_syncs: 1,
+            notification_script: None,
+            client_reconfig_script: None,
+            auth_user: None,
+            auth_pass: None,
+            master_reboot_down_after_ms: 0,
+            renamed: Vec::new(),
+        }
+    }
+
+    /// The name by which the nodes know a command.
+    pub(crate) fn command<'a>(&'a self, name: &'a str) -> &'a str {
+        let mut renamed = self.renamed.iter();
+        let found = renamed.find(|(from, _)| from.eq_ignore_ascii_case(name));
+        found.map_or(name, |(_, to)| to)
+    }
+}
+
+/// How far a replica is in following the new master.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reconf {
+    None,
+    Sent { at_ms: u64 },
+    InProgress,
+    Done,
+}
+
+#[derive(Debug)]
+pub(crate) struct Replica {
+    pub(crate) at: Instance,
+    pub(crate) reconf: Reconf,
+}
+
+/// Another monitor.
+#[derive(Debug)]
+pub(crate) struct Other {
+    pub(crate) at: Instance,
+    /// It says that the master is down.
+    pub(crate) says_down: bool,
+    /// When it said something about that last.
+    answered_ms: Option<u64>,
+    /// The epoch in which it was asked for its vote last.
+    asked_epoch: Option<u64>,
+    pub(crate) vote: Option<Vote>,
+    /// When its hello came last.
+    pub(crate) hello_ms: u64,
+}
+
+/// One of those that belong to a master.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Who {
+    Master,
+    Replica(usize),
+    Other(usize),
+}
+
+#[derive(Debug)]
+pub(crate) struct Master {
+    pub(crate) name: Arc<str>,
+    pub(crate) settings: Settings,
+    pub(crate) at: Instance,
+    pub(crate) odown: Down,
+    pub(crate) replicas: Vec<Replica>,
+    pub(crate) others: Vec<Other>,
+    pub(crate) config_epoch: u64,
+    /// The state that has it should be saved before it is announced.
+    pub(crate) config_generation: u64,
+    pub(crate) ballot: Ballot,
+    pub(crate) failover: Option<Failover>,
+    /// When a failover was tried last, here or elsewhere; a little in the future at first.
+    pub(crate) attempt_ms: Option<u64>,
+}
+
+/// The promoted replica is asked as often whether it leads yet, and the others whether they
+/// follow.
+const INFO_PERIOD_MS: u64 = 100;
+
+/// A node is asked as often while something is wrong.
+const TROUBLED_INFO_PERIOD_MS: u64 = 1000;
+
+/// What others said is forgotten after so many ask periods.
+const ANSWER_PERIODS_MAX: u64 = 5;
+
+impl Master {
+    pub(crate) fn new(state: &MasterState, own: &mut Own) -> Self {
+        let name = Arc::clone(&state.name);
+        let at = Instance::new(Kind::Master, state.address.clone(), &name, own);
+        let mut master = Self {
+            name,
+            settings: state.settings.clone(),
+            at,
+            odown: Down::default(),
+            replicas: Vec::new(),
+            others: Vec::new(),
+            config_epoch: state.config_epoch,
+            config_generation: 0,
+            ballot: Ballot {
+                leader: None,
+                epoch: state.leader_epoch,
+                generation: 0,
+            },
+            failover: None,
+            attempt_ms: None,
+        };
+        for address in &state.replicas {
+            master.add_replica(own, address);
+        }
+        for (run_id, address) in &state.others {
+            master.add_other(own, run_id, address);
+        }
+        master
+    }
+
+    /// What the file holds of it.
+    pub(crate) fn state(&self) -> MasterState {
+        let current = self.current();
+        let replicas = self.replicas.iter().map(|replica| &replica.at.address);
+        // The place of the promoted one is taken by the old master.
+        let placed = |address: &Address| match address == current {
+            true => self.at.address.clone(),
+            false => address.clone(),
+        };
+        let others = self.others.iter();
+        MasterState {
+            name: Arc::clone(&self.name),
+            address: current.clone(),
+            settings: self.settings.clone(),
+            config_epoch: self.config_epoch,
+            leader_epoch: self.ballot.epoch,
+            replicas: replicas.map(placed).collect(),
+            others: others
+                .map(|other| (other.at.id().into(), other.at.address.clone()))
+                .collect(),
+        }
+    }
+
+    /// Where the master is, as clients are told: the promoted one, once it leads.
+    pub(crate) fn current(&self) -> &Address {
+        let leads = self.stage() >= Some(Stage::ReconfReplicas);
+        match self.promoted().filter(|_| leads) {
+            Some(index) => &self.replicas[index].at.address,
+            None => &self.at.address,
+        }
+    }
+
+    pub(crate) fn instance(&self, who: Who) -> &Instance {
+        match who {
+            Who::Master => &self.at,
+            Who::Replica(index) => &self.replicas[index].at,
+            Who::Other(index) => &self.others[index].at,
+        }
+    }
+
+    fn instance_mut(&mut self, who: Who) -> &mut Instance {
+        match who {
+            Who::Master => &mut self.at,
+            Who::Replica(index) => &mut self.replicas[index].at,
+            Who::Other(index) => &mut self.others[index].at,
+        }
+    }
+
+    /// Everybody, the master first.
+    pub(crate) fn all(&self) -> Vec<Who> {
+        let replicas = (0..self.replicas.len()).map(Who::Replica);
+        let others = (0..self.others.len()).map(Who::Other);
+        [Who::Master]
+            .into_iter()
+            .chain(replicas)
+            .chain(others)
+            .collect()
+    }
+
+    /// Whose seat it is; `None` if it is gone.
+    pub(crate) fn seated(&self, seat: &Seat) -> Option<Who> {
+        let mut all = self.all().into_iter();
+        all.find(|who| self.instance(*who).no == seat.instance)
+    }
+
+    pub(crate) fn script(&self) -> Option<&str> {
+        self.settings.notification_script.as_deref()
+    }
+
+    /// Who it is, as events begin.
+    pub(crate) fn about(&self, own: &Own, who: Who) -> String {
+        let at = self.instance(who);
+        let here = own.shown(&at.address);
+        let master = own.shown(&self.at.address);
+        let name = match who {
+            Who::Master => self.name.to_string(),
+            Who::Replica(_) => here.to_string(),
+            Who::Other(_) => at.id().to_owned(),
+        };
+        let text = format!("{} {name} {} {}", at.kind.word(), here.host, here.port);
+        match who {
+            Who::Master => text,
+            _ => format!("{text} @ {} {} {}", self.name, master.host, master.port),
+        }
+    }
+
+    /// Tells of an event that needs no more words.
+    pub(crate) fn tell(&self, own: &mut Own, event: Event, who: Who) {
+        let text = self.about(own, who);
+        own.tell(event, self.script(), text);
+    }
+
+    /// Tells of an event, with more words behind who it is about.
+    pub(crate) fn tell_more(&self, own: &mut Own, event: Event, who: Who, more: &str) {
+        let text = format!("{} {more}", self.about(own, who));
+        own.tell(event, self.script(), text);
+    }
+
+    /// Has a program tell clients of the new master's address.
+    pub(crate) fn run_reconfig(&self, own: &mut Own, role: &str, from: &Address, to: &Address) {
+        let Some(script) = &self.settings.client_reconfig_script else {
+            return;
+        };
+        let (from, to) = (own.shown(from), own.shown(to));
+        let ports = [from.port.to_string(), to.port.to_string()];
+        own.scripts.schedule(&[
+            script, &self.name, role, "start", &from.host, &ports[0], &to.host, &ports[1],
+        ]);
+    }
+
+    // Everybody's turn.
+
+    /// What is to be done every so often.
+    pub(crate) fn tick(&mut self, own: &mut Own) {
+        for who in self.all() {
+            self.tend(own, who);
+            if own.tilt_ms.is_some() {
+                continue;
+            }
+            self.judge(own, who);
+            if who == Who::Master {
+                self.look(own);
+            }
+        }
+    }
+
+    /// Judges whether the master is down, and does something about it.
+    pub(crate) fn look(&mut self, own: &mut Own) {
+        self.judge_together(own);
+        self.start_if_due(own);
+        self.advance(own);
+        self.ask_others(own);
+    }
+
+    /// Sees to the connections of one, and asks what is due.
+    fn tend(&mut self, own: &mut Own, who: Who) {
+        let at = self.instance(who);
+        at.connect(own, self.settings.down_after_ms);
+        let contact = at.contact(own);
+        if contact.way().is_none() || contact.is_flooded() {
+            return;
+        }
+        if who_is_node(who) && at.owes_info(own, self.info_period_ms(own, who)) {
+            self.ask_info(own, who);
+        }
+        let at = self.instance(who);
+        let period_ms = own.timers.ping_period_ms.min(self.settings.down_after_ms);
+        if at.contact(own).owes_ping(own.now_ms, period_ms) {
+            self.ask(own, who, Question::Ping, &["PING"]);
+        }
+        if self.instance(who).owes_hello(own) {
+            self.say_hello(own, who);
+        }
+    }
+
+    pub(crate) fn ask(&self, own: &mut Own, who: Who, question: Question, words: &[&str]) -> bool {
+        let at = self.instance(who);
+        at.ask(own, &self.name, &self.settings, question, words)
+    }
+
+    /// Asks a node for INFO, unless it has been asked.
+    pub(crate) fn ask_info(&self, own: &mut Own, who: Who) {
+        let at = self.instance(who);
+        let contact = at.contact(own);
+        if contact.way().is_some() && !contact.is_asked(Question::Info, at.no) {
+            self.ask(own, who, Question::Info, &["INFO"]);
+        }
+    }
+
+    fn info_period_ms(&self, own: &Own, who: Who) -> u64 {
+        let usual_ms = own.timers.info_period_ms;
+        let Who::Replica(index) = who else {
+            return match self.at.sdown.is || self.at.facts.role != Role::Master {
+                true => usual_ms.min(TROUBLED_INFO_PERIOD_MS),
+                false => usual_ms,
+            };
+        };
+        let replica = &self.replicas[index];
+        let is_awaited = match self.stage() {
+            Some(Stage::WaitPromotion) => self.promoted() == Some(index),
+            Some(Stage::ReconfReplicas) => {
+                matches!(replica.reconf, Reconf::Sent { .. } | Reconf::InProgress)
+            }
+            _ => false,
+        };
+        let facts = &replica.at.facts;
+        let is_troubled = self.at.sdown.is
+            || self.odown.is
+            || self.failover.is_some()
+            || facts.link_down_ms != 0
+            || facts.never_heard_master
+            || facts.role != Role::Replica;
+        match (is_awaited, is_troubled) {
+            (true, _) => usual_ms.min(INFO_PERIOD_MS),
+            (false, true) => usual_ms.min(TROUBLED_INFO_PERIOD_MS),
+            (false, false) => usual_ms,
+        }
+    }
+
+    /// Publishes our hello there.
+    fn say_hello(&mut self, own: &mut Own, who: Who) {
+        // What is announced should not be forgotten; but if it cannot be saved, others still have
+        // to know.
+        if !own.has_saved(self.config_generation) && !own.save_fails() {
+            return;
+        }
+        let Some(local) = self.instance(who).contact(own).local() else {
+            return;
+        };
+        let local = local.to_string();
+        let id = Arc::clone(&own.id);
+        let current = own.shown(self.current());
+        let text = Hello {
+            host: own.global.announce_ip.as_deref().unwrap_or(&local),
+            port: own.global.announced_port(),
+            run_id: &id,
+            epoch: own.epoch,
+            master: &self.name,
+            master_host: &current.host,
+            master_port: current.port,
+            config_epoch: self.config_epoch,
+        }
+        .to_string();
+        let words = ["PUBLISH", hello::CHANNEL, &text];
+        self.ask(own, who, Question::Hello, &words);
+        self.instance_mut(who).hello_is_news = false;
+    }
+
+    /// Has everybody told at the next tick.
+    pub(crate) fn hasten_hello(&mut self) {
+        for who in self.all() {
+            self.instance_mut(who).hello_is_news = true;
+        }
+    }
+
+    fn judge(&mut self, own: &mut Own, who: Who) {
+        let settings = self.settings.clone();
+        if !self.instance_mut(who).judge(own, &settings) {
+            return;
+        }
+        let is_down = self.instance(who).sdown.is;
+        let event = if is_down { SDOWN } else { NOT_SDOWN };
+        self.tell(own, event, who);
+        if who == Who::Master && is_down {
+            // What may have to decide soon should be fresh.
+            for index in 0..self.replicas.len() {
+                self.ask_info(own, Who::Replica(index));
+            }
+        }
+    }
+
+    fn judge_together(&mut self, own: &mut Own) {
+        let agreeing = self.others.iter().filter(|other| other.says_down).count() as u64 + 1;
+        let is_down = self.at.sdown.is && agreeing >= self.settings.quorum;
+        if !self.odown.set(is_down, own.now_ms) {
+            return;
+        }
+        if is_down {
+            let more = format!("#quorum {agreeing}/{}", self.settings.quorum);
+            self.tell_more(own, ODOWN, Who::Master, &more);
+        } else {
+            self.tell(own, NOT_ODOWN, Who::Master);
+        }
+    }
+
+    /// Asks the others whether they think so too, and for their votes.
+    fn ask_others(&mut self, own: &mut Own) {
+        let period_ms = own.timers.ask_period_ms;
+        let candidacy = self.failover.as_ref().filter(|failover| {
+            let is_candidate = failover.stage == Stage::WaitStart && failover.how != How::Forced;
+            is_candidate && own.has_saved(failover.generation)
+        });
+        let candidacy = candidacy.map(|failover| failover.epoch);
+        let master = own.shown(&self.at.address);
+        let (port, id) = (master.port.to_string(), Arc::clone(&own.id));
+        for index in 0..self.others.len() {
+            let other = &mut self.others[index];
+            let since_ms = other.answered_ms.map(|ms| own.now_ms - ms);
+            if since_ms.is_none_or(|ms| ms > ANSWER_PERIODS_MAX * period_ms) {
+                (other.says_down, other.vote) = (false, None);
+            }
+            if (!self.at.sdown.is && candidacy.is_none()) || !other.at.is_connected(own) {
+                continue;
+            }
+            let is_new = candidacy.is_some() && candidacy != other.asked_epoch;
+            let is_open = other
+                .at
+                .contact(own)
+                .is_asked(Question::IsDown, other.at.no);
+            let is_due = since_ms.is_none_or(|ms| ms >= period_ms) && !is_open;
+            if !is_new && !is_due {
+                continue;
+            }
+            other.asked_epoch = candidacy.or(other.asked_epoch);
+            let epoch = candidacy.unwrap_or(own.epoch).to_string();
+            let candidate = if candidacy.is_some() { &*id } else { "*" };
+            let words = [
+                "SENTINEL",
+                "is-master-down-by-addr",
+                &master.host,
+                &port,
+                &epoch,
+                candidate,
+            ];
+            self.ask(own, Who::Other(index), Question::IsDown, &words);
+        }
+    }
+
+    /// What another monitor says: whether the master is down, and whom it voted for.
+    pub(crate) fn told_down(&mut self, own: &Own, index: usize, is_down: bool, vote: Option<Vote>) {
+        let other = &mut self.others[index];
+        other.answered_ms = Some(own.now_ms);
+        other.says_down = is_down;
+        if vote.is_some() {
+            other.vote = vote;
+        }
+    }
+
+    // What nodes say of themselves.
+
+    /// Our hello was taken there.
+    pub(crate) fn hello_said(&mut self, who: Who, now_ms: u64) {
+        self.instance_mut(who).hello_ms = Some(now_ms);
+    }
+
+    /// It answers as it should.
+    pub(crate) fn pong(&mut self, who: Who) {
+        self.instance_mut(who).reboot_ms = None;
+    }
+
+    /// It is busy with a script. Once it is down for that, it is asked to end it, once.
+    pub(crate) fn kill_script(&mut self, own: &mut Own, who: Who) {
+        let at = self.instance(who);
+        let is_due = at.sdown.is && !at.script_kill_sent && who_is_node(who);
+        if is_due && self.ask(own, who, Question::Any, &["SCRIPT", "KILL"]) {
+            self.instance_mut(who).script_kill_sent = true;
+        }
+    }
+
+    /// Takes in what a node says of itself, and puts right what is wrong with it.
+    pub(crate) fn informed(&mut self, own: &mut Own, who: Who, text: &str) {
+        let info = Info::read(text);
+        let news = self.instance_mut(who).informed(text, &info, own.now_ms);
+        if news.rebooted {
+            self.tell(own, REBOOT, who);
+            if who == Who::Master && self.settings.master_reboot_down_after_ms != 0 {
+                self.at.reboot_ms = Some(own.now_ms);
+            }
+        }
+        if who == Who::Master {
+            for address in &info.replicas {
+                if own.takes_host(&address.host) && self.add_replica(own, address) {
+                    let added = Who::Replica(self.replicas.len() - 1);
+                    self.tell(own, SLAVE, added);
+                    own.changed();
+                }
+            }
+        }
+        if news.role_changed {
+            let agrees = match who {
+                Who::Master => info.role == Role::Master,
+                _ => info.role == Role::Replica,
+            };
+            let event = if agrees { ROLE_AGREES } else { ROLE_DIFFERS };
+            let more = format!("new reported role is {}", info.role.word());
+            self.tell_more(own, event, who, &more);
+        }
+        let Who::Replica(index) = who else {
+            return;
+        };
+        if own.tilt_ms.is_some() {
+            return;
+        }
+        let is_promoted = self.promoted() == Some(index);
+        match info.role {
+            Role::Master if is_promoted && self.stage() == Some(Stage::WaitPromotion) => {
+                self.promoted_leads(own, index);
+            }
+            Role::Master if !is_promoted => {
+                let wait_ms = 4 * own.timers.publish_period_ms;
+                let since_ms = self.replicas[index].at.facts.role_ms;
+                self.put_right(own, index, since_ms, wait_ms, CONVERT);
+            }
+            Role::Replica => {
+                self.see_whom_it_follows(own, index);
+                self.see_how_far_it_is(own, index);
+            }
+            _ => {}
+        }
+    }
+
+    /// Has a replica follow the master if it does not, or is about to lose its way.
+    fn see_whom_it_follows(&mut self, own: &mut Own, index: usize) {
+        let facts = &self.replicas[index].at.facts;
+        let wait_ms = self.settings.failover_timeout_ms;
+        let follows = facts.master();
+        let strays = follows.is_none_or(|follows| !own.same(&follows, self.current()));
+        let hands_over = facts.hands_over() && self.failover.is_none();
+        let since_ms = match (strays, hands_over) {
+            (true, _) => facts.master_ms,
+            (false, true) => facts.failover_ms,
+            (false, false) => return,
+        };
+        self.put_right(own, index, since_ms, wait_ms, FIX_CONFIG);
+    }
+
+    /// Has a replica follow the master, if both are well and it has been otherwise for so long.
+    fn put_right(&self, own: &mut Own, index: usize, since_ms: u64, wait_ms: u64, event: Event) {
+        let now_ms = own.now_ms;
+        let sdown_ms = self.replicas[index].at.sdown.since_ms;
+        let is_well = sdown_ms.is_none_or(|ms| now_ms - ms > wait_ms);
+        if !is_well || now_ms - since_ms <= wait_ms || !self.looks_sane(own) {
+            return;
+        }
+        let to = self.at.address.clone();
+        if self.send_replicaof(own, Who::Replica(index), Some(&to)) {
+            self.tell(own, event, Who::Replica(index));
+        }
+    }
+
+    /// Whether the master is to be relied on.
+    fn looks_sane(&self, own: &Own) -> bool {
+        let told_ms = self.at.facts.told_ms;
+        let is_fresh = told_ms.is_some_and(|ms| own.now_ms - ms < 2 * own.timers.info_period_ms);
+        let is_down = self.at.sdown.is || self.odown.is;
+        self.at.facts.role == Role::Master && !is_down && is_fresh
+    }
+
+    /// Notes how far a replica is in following the promoted one.
+    fn see_how_far_it_is(&mut self, own: &mut Own, index: usize) {
+        let Some(promoted) = self.promoted() else {
+            return;
+        };
+        let facts = &self.replicas[index].at.facts;
+        let (follows, link_up) = (facts.master(), facts.link_up);
+        if matches!(self.replicas[index].reconf, Reconf::Sent { .. })
+            && follows.is_some_and(|it| own.same(&it, &self.replicas[promoted].at.address))
+        {
+            self.replicas[index].reconf = Reconf::InProgress;
+            self.tell(own, RECONF_IN_PROGRESS, Who::Replica(index));
+        }
+        if self.replicas[index].reconf == Reconf::InProgress && link_up {
+            self.replicas[index].reconf = Reconf::Done;
+            self.tell(own, RECONF_DONE, Who::Replica(index));
+        }
+    }
+
+    // Who belongs to it.
+
+    /// Watches a replica, unless it does already; whether it is new.
+    pub(crate) fn add_replica(&mut self, own: &mut Own, address: &Address) -> bool {
+        let mut replicas = self.replicas.iter();
+        if replicas.any(|replica| own.same(&replica.at.address, address)) {
+            return false;
+        }
+        let at = Instance::new(Kind::Replica, address.clone(), &self.name, own);
+        self.replicas.push(Replica {
+            at,
+            reconf: Reconf::None,
+        });
+        true
+    }
+
+    /// Knows of another monitor.
+    pub(crate) fn add_other(&mut self, own: &mut Own, run_id: &Arc<str>, address: &Address) {
+        let mut at = Instance::new(Kind::Other, address.clone(), &self.name, own);
+        at.run_id = Some(Arc::clone(run_id));
+        self.others.push(Other {
+            at,
+            says_down: false,
+            answered_ms: None,
+            asked_epoch: None,
+            vote: None,
+            hello_ms: own.now_ms,
+        });
+    }
+
+    /// The other monitor of this run ID.
+    pub(crate) fn other(&self, run_id: &str) -> Option<usize> {
+        self.others.iter().position(|other| other.at.id() == run_id)
+    }
+
+    /// Forgets another monitor; whether it was known.
+    pub(crate) fn remove_other(&mut self, own: &mut Own, run_id: &str) -> bool {
+        let Some(index) = self.other(run_id) else {
+            return false;
+        };
+        let other = self.others.remove(index);
+        own.leave(other.at.contact, other.at.no);
+        true
+    }
+
+    /// Gives up all connections, for good.
+    pub(crate) fn dismiss(&mut self, own: &mut Own) {
+        for who in self.all() {
+            let at = self.instance(who);
+            own.leave(at.contact, at.no);
+        }
+    }
+
+    /// Begins anew with what is known of it, but for its address; and for the other monitors, if
+    /// they are kept.
+    pub(crate) fn reset(&mut self, own: &mut Own, keeps_others: bool) {
+        for replica in std::mem::take(&mut self.replicas) {
+            own.leave(replica.at.contact, replica.at.no);
+        }
+        if !keeps_others {
+            for other in std::mem::take(&mut self.others) {
+                own.leave(other.at.contact, other.at.no);
+            }
+        }
+        for other in &mut self.others {
+            (other.says_down, other.vote, other.answered_ms) = (false, None, None);
+        }
+        self.at.renew(own);
+        self.odown = Down::default();
+        self.ballot.leader = None;
+        (self.failover, self.attempt_ms) = (None, None);
+    }
+
+    /// Another monitor knows of a newer configuration.
+    pub(crate) fn follow(&mut self, own: &mut Own, from: usize, epoch: u64, to: &Address) {
+        self.config_epoch = epoch;
+        self.config_generation = own.changed();
+        if own.same(&self.at.address, to) {
+            return;
+        }
+        self.tell(own, CONFIG_UPDATE, Who::Other(from));
+        self.tell_switch(own, to);
+        let old = self.at.address.clone();
+        self.change_address(own, to);
+        self.run_reconfig(own, "observer", &old, to);
+    }
+
+    /// The failover has come to its end: the promoted replica is the master.
+    pub(crate) fn switch(&mut self, own: &mut Own) {
+        let to = self.current().clone();
+        self.tell_switch(own, &to);
+        self.change_address(own, &to);
+    }
+
+    pub(crate) fn tell_switch(&self, own: &mut Own, to: &Address) {
+        let (from, to) = (own.shown(&self.at.address), own.shown(to));
+        let text = format!(
+            "{} {} {} {} {}",
+            self.name, from.host, from.port, to.host, to.port
+        );
+        own.tell(SWITCH_MASTER, self.script(), text);
+    }
+
+    /// The master is there now; whoever else was a node is a replica.
+    pub(crate) fn change_address(&mut self, own: &mut Own, to: &Address) {
+        let replicas = self.replicas.iter().map(|replica| &replica.at.address);
+        let nodes: Vec<Address> = replicas.chain([&self.at.address]).cloned().collect();
+        self.reset(own, true);
+        self.at.address = to.clone();
+        for address in nodes {
+            if !own.same(&address, to) && self.add_replica(own, &address) {
+                let added = Who::Replica(self.replicas.len() - 1);
+                self.tell(own, SLAVE, added);
+            }
+        }
+        self.config_generation = own.changed();
+    }
+}
+
+fn who_is_node(who: Who) -> bool {
+    !matches!(who, Who::Other(_))
+}
