@@ -42,6 +42,8 @@
 //! | `info`, `hello` | what nodes and monitors say |
 //! | `election` | votes and epochs |
 //! | `failover` | its states; which replica is promoted |
+//! | `orders` | what operators ask |
+//! | `shown` | what people and clients are shown |
 //! | `notice` | what is told to the world |
 //! | `scripts` | which scripts run when |
 //! | `names` | what is known of host names |
@@ -65,8 +67,10 @@ mod master;
 mod monitor;
 mod names;
 mod notice;
+mod orders;
 mod own;
 mod scripts;
+mod shown;
 mod timers;
 
 pub(crate) use crate::replication::Address;

@@ -43,7 +43,7 @@ use std::cmp::Reverse;
 use super::Address;
 use super::contact::{InstanceNo, Question};
 use super::master::{Master, Reconf, Who};
-use super::monitor::{Action, Simulated};
+use super::monitor::Action;
 use super::notice::{
     ELECTED, FAILOVER_END, FAILOVER_END_FOR_TIMEOUT, MASTER_TIMEOUT, NEW_EPOCH, NO_GOOD_SLAVE,
     NOT_ELECTED, PROMOTED_SLAVE, RECONF_BEST_EFFORT, RECONF_SENT, RECONF_SLAVES, RECONF_TIMEOUT,
@@ -188,7 +188,7 @@ impl Master {
         let is_elected = self.is_elected(own, epoch) || how == How::Forced;
         if is_elected && own.has_saved(generation) {
             self.tell(own, ELECTED, Who::Master);
-            if own.simulated == Some(Simulated::CrashAfterElection) {
+            if own.simulated.after_election {
                 own.act(Action::Exit);
             }
             self.enter(own, Stage::SelectReplica);
@@ -283,7 +283,7 @@ impl Master {
         self.enter(own, Stage::ReconfReplicas);
         self.config_generation = own.changed();
         self.tell(own, PROMOTED_SLAVE, Who::Replica(index));
-        if own.simulated == Some(Simulated::CrashAfterPromotion) {
+        if own.simulated.after_promotion {
             own.act(Action::Exit);
         }
         self.tell(own, RECONF_SLAVES, Who::Master);

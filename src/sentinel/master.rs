@@ -666,6 +666,15 @@ impl Master {
         true
     }
 
+    /// Has the connections to all nodes made anew.
+    pub(crate) fn hang_up_nodes(&self, own: &mut Own) {
+        for who in self.all() {
+            if who_is_node(who) {
+                own.hang_up(self.instance(who).contact);
+            }
+        }
+    }
+
     /// Gives up all connections, for good.
     pub(crate) fn dismiss(&mut self, own: &mut Own) {
         for who in self.all() {

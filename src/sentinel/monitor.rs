@@ -119,11 +119,18 @@ pub(crate) enum Action {
     Exit,
 }
 
-/// A crash that is to happen for a test.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Simulated {
-    CrashAfterElection,
-    CrashAfterPromotion,
+/// The crashes that are to happen, for a test.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Simulated {
+    pub(crate) after_election: bool,
+    pub(crate) after_promotion: bool,
+}
+
+impl Simulated {
+    /// As `INFO` shows them.
+    pub(crate) fn bits(self) -> u8 {
+        u8::from(self.after_election) | (u8::from(self.after_promotion) << 1)
+    }
 }
 
 /// What is set for all masters.
@@ -206,7 +213,7 @@ pub(crate) struct Monitor {
     pub(super) masters: BTreeMap<Arc<str>, Master>,
     pub(super) own: Own,
     /// How often it was in tilt.
-    tilts: u64,
+    pub(super) tilts: u64,
 }
 
 impl Monitor {

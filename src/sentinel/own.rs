@@ -33,8 +33,7 @@ pub(crate) struct Own {
     pub(crate) now_ms: u64,
     /// Since when nothing that is seen is trusted.
     pub(crate) tilt_ms: Option<u64>,
-    /// The crash that is to happen.
-    pub(crate) simulated: Option<Simulated>,
+    pub(crate) simulated: Simulated,
     /// Counts the changes of what the file holds.
     generation: u64,
     saved: u64,
@@ -56,7 +55,7 @@ impl Own {
             scripts: Scripts::default(),
             now_ms,
             tilt_ms: None,
-            simulated: None,
+            simulated: Simulated::default(),
             generation: 0,
             saved: 0,
             save_fails: false,

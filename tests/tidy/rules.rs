@@ -112,8 +112,10 @@ pub(crate) const RULES: &[Rule] = &[
             "src/sentinel/monitor.rs",
             "src/sentinel/names.rs",
             "src/sentinel/notice.rs",
+            "src/sentinel/orders.rs",
             "src/sentinel/own.rs",
             "src/sentinel/scripts.rs",
+            "src/sentinel/shown.rs",
             "src/sentinel/timers.rs",
         ],
         words: &[
