@@ -30,6 +30,8 @@ impl Log {
     /// When it leads already, or there is no room: nothing has happened then. When the log is, or
     /// has just been, poisoned.
     pub(crate) fn lead(&self, id: HistoryId) -> Result<Lsn, LeadError> {
+        // Then the frame that begins the epoch bears witness of all that came before it.
+        self.sync().map_err(AppendError::from)?;
         let start = {
             let mut tail = self.tail.lock();
             self.marks.check().map_err(AppendError::from)?;

@@ -9,12 +9,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use headwater_store::cut::{CutError, cut};
 use headwater_store::disk::{Disk, Loss};
 use headwater_store::install::{incoming, install};
-use headwater_store::{Budgets, CommitError, Lsn, Opening, Retention, Store};
+use headwater_store::{Budgets, CommitError, Lsn, OpenError, Opening, Retention, Store};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use crate::node::{Node, dir, id, lead, shared};
+use crate::node::{Node, dir, id, lead, open, shared};
 use crate::operation::{Operation, operation};
+
+/// Bytes of a file of the log before its first frame.
+const SEGMENT_HEADER: usize = 4096;
 
 /// How many milliseconds pass between operations.
 const TICK: u64 = 10;
@@ -370,6 +373,29 @@ fn a_store_that_follows_knows_what_the_other_knew() {
     lives();
     let [cuts, copies] = [&CUTS, &COPIES].map(|count| count.load(Ordering::Relaxed));
     assert!(cuts > 10 && copies > 10, "{cuts} cuts, {copies} copies");
+}
+
+#[test]
+fn who_begins_to_lead_bears_witness_of_what_it_had() {
+    let (leader, follower) = (Node::new(lead(1)), Node::new(Opening::Follow));
+    for key in [b"a", b"b"] {
+        let mut access = leader.store().alone();
+        access.create(0, key, 0).expect("there is room");
+        drop(access);
+        leader.store().log().try_write().expect("the disk works");
+    }
+    let frames = leader.frames(Lsn::ZERO).expect("it is there");
+    let taken = follower.store().receive(&frames).expect("it is right");
+    assert_eq!(taken.consumed, frames.len());
+    let begun = follower.store().lead(id(2)).expect("there is room");
+    assert_eq!(begun, leader.end());
+    // The last byte before the epoch: without a witness that would be a tear, and cut off.
+    let image = follower.disk.after_kill();
+    let segment = dir().join("log/00000000000000000000.log");
+    let at = usize::try_from(begun.get()).expect("it is small") - 1 + SEGMENT_HEADER;
+    image.flip(&segment, at, 1);
+    let opened = open(&image, Opening::Follow);
+    assert!(matches!(opened, Err(OpenError::Corrupt(_))));
 }
 
 #[test]
