@@ -1,6 +1,7 @@
 //! The clients: who is connected, as others may see and influence them.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd as _, RawFd};
 use std::sync::Arc;
@@ -38,6 +39,8 @@ pub(crate) struct Client {
     pub(crate) buffers: Buffers,
     /// It is a replica's.
     pub(crate) is_replica: AtomicBool,
+    /// It was begun here, and the master of this server is at its other end.
+    pub(crate) is_master: bool,
     /// CLIENT PAUSE holds its next request back.
     pub(crate) held: AtomicBool,
     /// The connection was told to go and says no more.
@@ -150,6 +153,26 @@ impl Clients {
         addr: SocketAddr,
         laddr: SocketAddr,
     ) -> Arc<Client> {
+        self.total.fetch_add(1, Ordering::Relaxed);
+        self.put(socket, [addr, laddr], false)
+    }
+
+    /// Enters a connection to the master of this server.
+    ///
+    /// # Errors
+    ///
+    /// When it is none any more.
+    pub(crate) fn enter_master(&self, socket: Arc<TcpStream>) -> io::Result<Arc<Client>> {
+        let ends = [socket.peer_addr()?, socket.local_addr()?];
+        Ok(self.put(socket, ends, true))
+    }
+
+    fn put(
+        &self,
+        socket: Arc<TcpStream>,
+        [addr, laddr]: [SocketAddr; 2],
+        is_master: bool,
+    ) -> Arc<Client> {
         let now = clock::unix_ms();
         let client = Arc::new(Client {
             id: self.last_id.fetch_add(1, Ordering::Relaxed) + 1,
@@ -169,11 +192,11 @@ impl Clients {
             subscriptions: Default::default(),
             buffers: Buffers::default(),
             is_replica: AtomicBool::new(false),
+            is_master,
             held: AtomicBool::new(false),
             killed: AtomicBool::new(false),
             parked: Mutex::new(None),
         });
-        self.total.fetch_add(1, Ordering::Relaxed);
         self.by_id.lock().insert(client.id, Arc::clone(&client));
         client
     }

@@ -32,7 +32,7 @@ use std::time::{Duration, Instant};
 
 use headwater_resp::reply::Reply;
 
-use client::{PATIENCE, error, request, simple};
+use client::{Client, PATIENCE, error, request, simple};
 use node::{Node, converge};
 use proxy::{Proxy, To};
 
@@ -136,6 +136,34 @@ fn a_replica_has_what_its_master_has_and_takes_no_writes() {
         Reply::Int(offset.parse().unwrap()),
     ]);
     assert_eq!(client.ask(&["ROLE"]), expected);
+}
+
+#[test]
+fn a_replica_with_one_thread_takes_much_at_once() {
+    let master = Node::start(&[]);
+    // So much that it comes in lots that are long to take.
+    let (mut client, value) = (master.connect(), "v".repeat(1000));
+    let entry = request(&["XADD", "s", "*", "f", &value]);
+    for _ in 0..20 {
+        client.send(&entry.repeat(200));
+        for _ in 0..200 {
+            assert!(matches!(client.reply(), Reply::Bulk(_)));
+        }
+    }
+    let mut replica = Node::following(&master.replicaof(), &["--worker-threads", "1"]);
+    converge(&master, &[&replica]);
+    // It goes on while somebody waits for what comes.
+    let mut waiting = replica.connect();
+    waiting.send(&request(&["XREAD", "BLOCK", "0", "STREAMS", "s", "$"]));
+    let mut other = replica.connect();
+    other.until_info("clients", "blocked_clients", "1");
+    client.send(&entry.repeat(200));
+    for _ in 0..200 {
+        assert!(matches!(client.reply(), Reply::Bulk(_)));
+    }
+    assert!(matches!(waiting.reply(), Reply::Array(_)));
+    converge(&master, &[&replica]);
+    replica.stop();
 }
 
 #[test]
@@ -396,6 +424,131 @@ fn with_sync_replicas_nothing_is_said_before_replicas_have_it_on_disk() {
 }
 
 #[test]
+fn with_sync_replicas_a_replica_syncs_at_once_whatever_its_own_clients_want() {
+    let every_second = ["--appendfsync", "everysec"];
+    let master = Node::start(&["--appendfsync", "everysec", "--sync-replicas", "1"]);
+    let replica = Node::following(&master.replicaof(), &every_second);
+    replica.until_up();
+    let (mut client, began) = (master.connect(), Instant::now());
+    for _ in 0..30 {
+        assert!(matches!(
+            client.ask(&["XADD", "s", "*", "f", "v"]),
+            Reply::Bulk(_)
+        ));
+    }
+    // Left to itself it would take half a second on average.
+    let taken = began.elapsed();
+    assert!(taken < Duration::from_secs(10), "{taken:?}");
+}
+
+#[test]
+fn what_sentinels_say_is_done_at_once_or_not_at_all() {
+    let master = Node::start(&[]);
+    let replica = Node::following(&master.replicaof(), &[]);
+    replica.until_up();
+    let say = |node: &Node, slaveof: &[&str]| {
+        let mut sentinel = node.connect();
+        let mut others = [node.connect(), node.connect()];
+        for other in &mut others {
+            other.ask(&["PING"]);
+        }
+        for words in [
+            &["MULTI"][..],
+            slaveof,
+            &["CONFIG", "REWRITE"],
+            &["CLIENT", "KILL", "TYPE", "normal"],
+            &["CLIENT", "KILL", "TYPE", "pubsub"],
+            &["EXEC"],
+        ] {
+            sentinel.send(&request(words));
+        }
+        assert_eq!(sentinel.reply(), simple("OK"));
+        for _ in 0..4 {
+            assert_eq!(sentinel.reply(), simple("QUEUED"));
+        }
+        let done = sentinel.reply();
+        let [role, rewrite, killed, subscribers] = done.as_parts().unwrap() else {
+            panic!("{done:?}");
+        };
+        assert_eq!(
+            *rewrite,
+            error("ERR The server is running without a config file")
+        );
+        assert!(matches!(killed, Reply::Int(2..)), "{killed:?}");
+        assert_eq!(*subscribers, Reply::Int(0));
+        others.into_iter().for_each(Client::expect_closed);
+        let told = sentinel.ask(&["ROLE"]).as_parts().unwrap()[0].clone();
+        (role.clone(), told)
+    };
+    let (master_word, replica_word) = (Reply::Bulk("master".into()), Reply::Bulk("slave".into()));
+    // Promotion, what is the master already, the other way round, and once more the same.
+    let address = replica.port().to_string();
+    let follow = ["SLAVEOF", "127.0.0.1", &address];
+    let already = simple("OK Already connected to specified master");
+    for (node, words, role, told) in [
+        (
+            &replica,
+            &["SLAVEOF", "NO", "ONE"][..],
+            simple("OK"),
+            &master_word,
+        ),
+        (
+            &replica,
+            &["SLAVEOF", "NO", "ONE"],
+            simple("OK"),
+            &master_word,
+        ),
+        (&master, &follow, simple("OK"), &replica_word),
+        (&master, &follow, already, &replica_word),
+    ] {
+        assert_eq!(say(node, words), (role, told.clone()), "{words:?}");
+        if *told == replica_word {
+            // It may have had to cut its log first.
+            node.until_up();
+        }
+    }
+    add(&replica, "s", 10);
+    converge(&replica, &[&master]);
+    // What cannot be queued is not done.
+    let mut client = master.connect();
+    for words in [&["MULTI"][..], &["SLAVEOF", "NO", "ONE"], &["SLAVEOF"]] {
+        client.ask(words);
+    }
+    let aborted = error("EXECABORT Transaction discarded because of previous errors.");
+    assert_eq!(client.ask(&["EXEC"]), aborted);
+    assert_eq!(client.ask(&["ROLE"]).as_parts().unwrap()[0], replica_word);
+}
+
+#[test]
+fn both_ends_of_a_link_are_listed_and_can_be_cut() {
+    let master = Node::start(&[]);
+    let replica = Node::following(&master.replicaof(), &[]);
+    replica.until_up();
+    let listed = |node: &Node, kind: &str| {
+        let list = node.ask(&["CLIENT", "LIST", "TYPE", kind]);
+        String::from_utf8(list.as_bytes().unwrap().to_vec()).unwrap()
+    };
+    let (up, down) = (listed(&replica, "master"), listed(&master, "replica"));
+    assert!(up.contains(" flags=M ") && up.lines().count() == 1, "{up}");
+    assert!(
+        up.contains(&format!("addr=127.0.0.1:{} ", master.port())),
+        "{up}"
+    );
+    assert!(
+        down.contains(" flags=S ") && down.lines().count() == 1,
+        "{down}"
+    );
+    for (node, kind) in [(&replica, "master"), (&master, "replica")] {
+        let mut client = master.connect();
+        let before = client.info("stats", "sync_partial_ok").unwrap();
+        assert_eq!(node.ask(&["CLIENT", "KILL", "TYPE", kind]), Reply::Int(1));
+        let after = before.parse::<u64>().unwrap() + 1;
+        client.until_info("stats", "sync_partial_ok", &after.to_string());
+        replica.until_up();
+    }
+}
+
+#[test]
 fn too_few_replicas_and_a_lost_master_are_told_in_redis_words() {
     let master = Node::start(&[
         "--min-replicas-to-write",
@@ -540,7 +693,7 @@ fn a_failover_loses_nothing_and_is_told_as_readonly_only() {
 
 /// Writes to whoever is the master; says how often. No other error than `READONLY` may come.
 fn write_until(addresses: [std::net::SocketAddr; 2], writer: usize, ended: &AtomicBool) -> i64 {
-    let mut clients = addresses.map(client::Client::connect);
+    let mut clients = addresses.map(Client::connect);
     let (mut at, mut written) = (0, 0);
     let key = format!("s{writer}");
     while !ended.load(Ordering::Relaxed) {

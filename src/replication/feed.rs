@@ -284,10 +284,12 @@ impl Feeding<'_> {
         if written <= from {
             return Ok(from);
         }
+        let urgent = self.server.config.int(config::SYNC_REPLICAS) > 0;
         let mut out = std::mem::take(chunk);
         let read = move || {
             let copy = |frames: &[u8]| {
-                out.extend_from_slice(wire::chunk_header(frames.len()).as_bytes());
+                let header = wire::chunk_header(frames.len(), urgent);
+                out.extend_from_slice(header.as_bytes());
                 out.extend_from_slice(frames);
                 frames.len() as u64
             };

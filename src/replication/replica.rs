@@ -1,25 +1,31 @@
 //! The replica's end of a socket: does what [`Link`] says, and tells it what happened.
+//!
+//! Frames are taken where they come, when they are few and nothing of them waits for the disk;
+//! else on a thread that may take its time, so that whoever is served by this one does not wait.
+//! What comes meanwhile waits in the socket, and makes the next lot larger.
 
 use std::future::poll_fn;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use headwater_resp::encode_request;
 use headwater_store::cut::cut;
 use headwater_store::disk::Disk;
 use headwater_store::install::install;
-use headwater_store::{Lsn, RealDisk, ReceiveError, Received, SyncPolicy};
+use headwater_store::{KeyEvent, Lsn, RealDisk, ReceiveError, Received, SyncPolicy};
 use parking_lot::Mutex;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 use super::link::{Action, Event, Facts, Link, Why};
 use super::shipment::{Incoming, PIECE_MAX, Taken, Trouble};
 use super::wire::{self, Item, LINE_MAX};
 use super::{Address, Shipped, Takeover};
+use crate::clients::{Client, Clients};
 use crate::clock;
 use crate::commits::Point;
 use crate::config;
@@ -28,7 +34,7 @@ use crate::pubsub::{Publication, Terms};
 use crate::server::{Reason, Server};
 
 /// How much is read at once.
-const READ_BYTES: usize = 256 << 10;
+const READ_BYTES: usize = 1 << 20;
 
 /// Taking so many bytes of frames is work for longer than others should wait.
 const LONG_BYTES: usize = 64 << 10;
@@ -60,6 +66,7 @@ pub(super) async fn follow(
         wants_everything: false,
         incoming: Arc::default(),
         has_asked: false,
+        taking: None,
         said: None,
     };
     let began_ms = replica.now_ms();
@@ -68,6 +75,10 @@ pub(super) async fn follow(
             biased;
             changed = turns.changed() => {
                 changed.expect("the sender lives as long as the server");
+                // What has come belongs to the time before.
+                if let Some(taking) = replica.taking.take() {
+                    drop(taking.await);
+                }
                 return;
             }
             ended = replica.converse() => ended,
@@ -104,6 +115,8 @@ struct Replica<'a> {
     incoming: Arc<Mutex<Option<Incoming>>>,
     /// `PSYNC` has been said.
     has_asked: bool,
+    /// Takes frames on another thread.
+    taking: Option<JoinHandle<Lot>>,
     /// The last complaint, which is not said twice.
     said: Option<String>,
 }
@@ -151,13 +164,13 @@ impl Replica<'_> {
             connected = connecting => connected,
             () = self.due() => Err(io::ErrorKind::TimedOut.into()),
         };
-        let mut socket = match connected {
-            Ok(socket) => socket,
+        let socket = match connected {
+            Ok(socket) => Arc::new(socket),
             Err(error) => return self.lost(&error),
         };
         // A socket that refuses the option still serves.
         drop(socket.set_nodelay(true));
-        match self.ask(&mut socket).await {
+        match self.ask(&socket).await {
             Ok(ended) => ended,
             Err(error) => self.lost(&error),
         }
@@ -170,7 +183,7 @@ impl Replica<'_> {
     }
 
     /// The handshake, and what follows it.
-    async fn ask(&mut self, socket: &mut TcpStream) -> io::Result<Ended> {
+    async fn ask(&mut self, socket: &Arc<TcpStream>) -> io::Result<Ended> {
         let mut input = Vec::new();
         let facts = self.facts();
         let mut action = self.link.step(self.now_ms(), Event::Connected(facts));
@@ -237,12 +250,13 @@ impl Replica<'_> {
     }
 
     /// Takes frames for as long as they come.
-    async fn stream(&mut self, socket: &mut TcpStream, input: Vec<u8>) -> io::Result<Ended> {
+    async fn stream(&mut self, socket: &Arc<TcpStream>, input: Vec<u8>) -> io::Result<Ended> {
         let Some(opened) = self.server.loading.opened() else {
             return Err(io::Error::other("there are no data"));
         };
         tracing::info!(master = %self.of, end = %opened.store.log().appended(), "follows");
         self.show();
+        let listed = Listed::enter(&self.server.clients, socket)?;
         if self.takeover != Takeover::No {
             self.takeover = Takeover::No;
             self.server.replication.taken_over(self.server);
@@ -253,8 +267,10 @@ impl Replica<'_> {
         loop {
             if !input.is_empty() {
                 self.server.replication.show_heard();
+                listed.heard();
                 self.link.step(self.now_ms(), Event::Heard);
-                self.take_in(&opened, &mut stream, &mut input, &mut frames)?;
+                self.take_in(&opened, &mut stream, &mut input, &mut frames)
+                    .await?;
             }
             let log = opened.store.log();
             let (written, durable) = (log.written(), log.durable());
@@ -271,7 +287,7 @@ impl Replica<'_> {
             }
             input.reserve(READ_BYTES);
             tokio::select! {
-                read = socket.read_buf(&mut input) => {
+                read = read(socket, &mut input) => {
                     if read? == 0 {
                         return Err(io::ErrorKind::UnexpectedEof.into());
                     }
@@ -283,7 +299,7 @@ impl Replica<'_> {
     }
 
     /// Takes what has come: frames as soon as they are whole, and messages between them.
-    fn take_in(
+    async fn take_in(
         &mut self,
         opened: &Arc<Opened>,
         stream: &mut wire::Stream,
@@ -302,7 +318,7 @@ impl Replica<'_> {
                 }
                 Item::Message(bytes) => {
                     // What was changed before it is seen before it.
-                    self.apply(opened, frames)?;
+                    self.apply(opened, frames, stream.is_urgent()).await?;
                     let message = stream.message(&input[at..]);
                     if let Some(publication) = Publication::read(message) {
                         self.publish(opened, publication);
@@ -313,7 +329,7 @@ impl Replica<'_> {
             }
         }
         input.drain(..at);
-        self.apply(opened, frames)
+        self.apply(opened, frames, stream.is_urgent()).await
     }
 
     /// Tells subscribers of this server, and its replicas, once it has on its disk what it has now.
@@ -326,42 +342,53 @@ impl Replica<'_> {
         self.server.pubsub.publish(publication, &terms);
     }
 
-    /// Takes the whole frames that have come.
-    fn apply(&mut self, opened: &Arc<Opened>, frames: &mut Vec<u8>) -> io::Result<()> {
+    /// Takes the whole frames that have come. With `urgent`, somebody waits until they are on the
+    /// disk, whatever this server's own clients are content with.
+    async fn apply(
+        &mut self,
+        opened: &Arc<Opened>,
+        frames: &mut Vec<u8>,
+        urgent: bool,
+    ) -> io::Result<()> {
         if frames.is_empty() {
             return Ok(());
         }
-        let mut done = 0;
-        loop {
-            let received = receive(opened, &frames[done..]).map_err(io::Error::other)?;
-            if received.consumed == 0 {
-                break;
-            }
-            done += received.consumed;
-            if !received.events.is_empty() {
-                let now = clock::unix_ms();
-                let server = self.server;
-                server.waiters.serve(server, opened, &received.events, now);
-            }
+        let little = frames.len() < LONG_BYTES;
+        let mut lot = Lot::new(std::mem::take(frames), urgent);
+        if little {
+            lot.take(opened, |frames| opened.store.receive_at_once(frames));
         }
-        if done > 0 {
-            frames.drain(..done);
+        if !little || lot.waits {
+            let opened = Arc::clone(opened);
+            let take = move || {
+                lot.take(&opened, |frames| opened.store.receive(frames));
+                lot
+            };
+            // It is kept here, for who drops this future must wait for it.
+            let taking = self.taking.insert(tokio::task::spawn_blocking(take));
+            let taken = taking.await;
+            self.taking = None;
+            lot = taken.expect("taking frames does not panic");
+        }
+        if !lot.events.is_empty() {
+            let (server, now) = (self.server, clock::unix_ms());
+            server.waiters.serve(server, opened, &lot.events, now);
+        }
+        if let Some(fault) = lot.fault {
+            return Err(io::Error::other(fault));
+        }
+        if lot.done > 0 {
             self.said = None;
-            let log = opened.store.log();
-            match log.policy() {
-                SyncPolicy::Always => log.request_sync(),
-                SyncPolicy::EverySec | SyncPolicy::No => {
-                    log.try_write().map_err(io::Error::other)?;
-                }
-            }
+            lot.frames.drain(..lot.done);
         }
+        *frames = lot.frames;
         Ok(())
     }
 
     /// Takes a shipment. What has come of it stays when the connection breaks.
     async fn receive(
         &mut self,
-        socket: &mut TcpStream,
+        socket: &Arc<TcpStream>,
         mut input: Vec<u8>,
         end: Lsn,
     ) -> io::Result<Ended> {
@@ -388,7 +415,7 @@ impl Replica<'_> {
             }
             input.reserve(PIECE_MAX);
             tokio::select! {
-                read = socket.read_buf(&mut input) => {
+                read = read(socket, &mut input) => {
                     if read? == 0 {
                         return Err(io::ErrorKind::UnexpectedEof.into());
                     }
@@ -478,39 +505,127 @@ impl Replica<'_> {
     }
 }
 
-/// Takes whole frames so that nobody waits who is served by the same thread: what is little and in
-/// memory at once, the rest while another thread serves them.
-fn receive(opened: &Opened, frames: &[u8]) -> Result<Received, ReceiveError> {
-    if frames.len() < LONG_BYTES {
-        let received = opened.store.receive_at_once(frames)?;
-        if received.consumed > 0 || !received.waits {
-            return Ok(received);
-        }
-    }
-    tokio::task::block_in_place(|| opened.store.receive(frames))
+/// The link among the connections that people see, while it is there.
+struct Listed<'a> {
+    clients: &'a Clients,
+    client: Arc<Client>,
 }
 
-/// Returns when more than `durable` is, or never when nothing more will be for now.
-async fn synced(opened: &Opened, durable: Lsn) {
-    let log = opened.store.log();
-    if log.policy() != SyncPolicy::Always || log.appended() <= durable {
-        return std::future::pending().await;
+impl<'a> Listed<'a> {
+    fn enter(clients: &'a Clients, socket: &Arc<TcpStream>) -> io::Result<Self> {
+        let client = clients.enter_master(Arc::clone(socket))?;
+        Ok(Self { clients, client })
     }
-    // A log that failed ends the server.
-    let more = durable.plus(1);
-    if poll_fn(|cx| log.poll_committed(more, cx)).await.is_err() {
+
+    fn heard(&self) {
+        let now = clock::unix_ms();
+        self.client.active_ms.store(now, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Listed<'_> {
+    fn drop(&mut self) {
+        self.clients.leave(&self.client);
+    }
+}
+
+/// Frames that have come together, and what became of them.
+struct Lot {
+    frames: Vec<u8>,
+    urgent: bool,
+    /// So many bytes of them have been taken.
+    done: usize,
+    /// The next one is there, and waits for the disk.
+    waits: bool,
+    /// Why the next one cannot be taken.
+    fault: Option<ReceiveError>,
+    events: Vec<KeyEvent>,
+}
+
+impl Lot {
+    fn new(frames: Vec<u8>, urgent: bool) -> Self {
+        Self {
+            frames,
+            urgent,
+            done: 0,
+            waits: false,
+            fault: None,
+            events: Vec::new(),
+        }
+    }
+
+    /// Takes the whole frames that are left, as far as `receive` does, and sees to it that they are
+    /// written, or synced soon.
+    fn take(&mut self, opened: &Opened, receive: impl Fn(&[u8]) -> Result<Received, ReceiveError>) {
+        let before = self.done;
+        loop {
+            match receive(&self.frames[self.done..]) {
+                Ok(received) => {
+                    self.events.extend(received.events);
+                    self.waits = received.waits;
+                    if received.consumed == 0 {
+                        break;
+                    }
+                    self.done += received.consumed;
+                }
+                Err(fault) => {
+                    self.fault = Some(fault);
+                    break;
+                }
+            }
+        }
+        if self.done == before {
+            return;
+        }
+        let log = opened.store.log();
+        if self.urgent || log.policy() == SyncPolicy::Always {
+            log.request_sync();
+        } else if let Err(poisoned) = log.try_write() {
+            self.fault = Some(poisoned.into());
+        }
+    }
+}
+
+/// Returns when more than `durable` is, or never when the log fails, which ends the server.
+async fn synced(opened: &Opened, durable: Lsn) {
+    let (log, more) = (opened.store.log(), durable.plus(1));
+    if poll_fn(|cx| log.poll_durable(more, cx)).await.is_err() {
         std::future::pending::<()>().await;
     }
 }
 
-async fn say(socket: &mut TcpStream, words: &[String]) -> io::Result<()> {
+async fn say(socket: &TcpStream, words: &[String]) -> io::Result<()> {
     let mut request = Vec::new();
     encode_request(&mut request, words.iter().map(String::as_bytes));
-    socket.write_all(&request).await
+    let mut sent = 0;
+    while sent < request.len() {
+        socket.writable().await?;
+        match socket.try_write(&request[sent..]) {
+            Ok(count) => sent += count,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// Appends what has come, at least a byte, unless it was the last.
+///
+/// # Cancel safety
+///
+/// Dropping the future loses nothing.
+async fn read(socket: &TcpStream, input: &mut Vec<u8>) -> io::Result<usize> {
+    loop {
+        socket.readable().await?;
+        match socket.try_read_buf(input) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            read => return read,
+        }
+    }
 }
 
 /// Reads a line, and leaves what comes behind it in `input`.
-async fn read_line(socket: &mut TcpStream, input: &mut Vec<u8>) -> io::Result<String> {
+async fn read_line(socket: &TcpStream, input: &mut Vec<u8>) -> io::Result<String> {
     loop {
         if let Some(end) = input.iter().position(|&byte| byte == b'\n') {
             let line = input.drain(..=end).collect::<Vec<u8>>();
@@ -520,7 +635,7 @@ async fn read_line(socket: &mut TcpStream, input: &mut Vec<u8>) -> io::Result<St
         if input.len() > LINE_MAX {
             return Err(io::Error::other(wire::Garbled.to_string()));
         }
-        if socket.read_buf(input).await? == 0 {
+        if read(socket, input).await? == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
     }

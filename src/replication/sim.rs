@@ -699,7 +699,7 @@ impl World {
                         out.push(b'\n');
                         return;
                     }
-                    out.extend_from_slice(wire::chunk_header(frames.len()).as_bytes());
+                    out.extend_from_slice(wire::chunk_header(frames.len(), false).as_bytes());
                     out.extend_from_slice(frames);
                     *sent = sent.plus(frames.len() as u64);
                 });

@@ -16,6 +16,8 @@
 //!  PSYNC 08af... 4712 [FAILOVER]                  -->  its last epoch, and its end plus one
 //!                                                 <--  +CONTINUE 08af...
 //!                                                 <--  $262144 CRLF and whole frames, ever again
+//!                                                      (!262144, when somebody waits until the
+//!                                                      replica has them on its disk)
 //!                                                 <--  LF, when there is nothing to be said
 //!                                                 <--  *3 CRLF $7 CRLF PUBLISH CRLF ...
 //!  REPLCONF ACK 266856 FACK 266856                -->  written and durable, ever again
@@ -220,6 +222,8 @@ pub(crate) const LINE_MAX: usize = 64 << 10;
 pub(crate) struct Stream {
     /// Bytes of the chunk that have not come.
     left: u64,
+    /// Somebody waits until it is on the disk.
+    urgent: bool,
     messages: Decoder,
 }
 
@@ -261,10 +265,11 @@ impl Stream {
                     let length = decoded.map_err(|_error| Garbled)?;
                     return Ok((at, length.map_or(Item::Nothing, Item::Message)));
                 }
-                Some(b'$') => match header(&input[at + 1..])? {
+                Some(mark @ (b'$' | b'!')) => match header(&input[at + 1..])? {
                     None => return Ok((at, Item::Nothing)),
                     Some((bytes, length)) => {
                         self.left = bytes;
+                        self.urgent = *mark == b'!';
                         at += 1 + length;
                     }
                 },
@@ -288,6 +293,11 @@ impl Stream {
     /// The message that `input` begins with, as [`next`](Self::next) has just said.
     pub(crate) fn message<'a>(&'a self, input: &'a [u8]) -> Request<'a> {
         self.messages.request(input)
+    }
+
+    /// Whether somebody waits until the chunk that came last is on the disk.
+    pub(crate) fn is_urgent(&self) -> bool {
+        self.urgent
     }
 }
 
@@ -317,8 +327,9 @@ fn header(input: &[u8]) -> Result<Option<(u64, usize)>, Garbled> {
 }
 
 /// The line before a chunk.
-pub(crate) fn chunk_header(bytes: usize) -> String {
-    format!("${bytes}\r\n")
+pub(crate) fn chunk_header(bytes: usize, urgent: bool) -> String {
+    let mark = if urgent { '!' } else { '$' };
+    format!("{mark}{bytes}\r\n")
 }
 
 #[cfg(test)]
@@ -448,6 +459,19 @@ mod tests {
                 "pieces of {size}"
             );
         }
+        let (mut stream, mut urgent) = (Stream::default(), Vec::new());
+        for sent in [&b"$1\r\na"[..], b"$1\r\nb!2\r\nc", b"d\n", b"$0\r\n"] {
+            let mut at = 0;
+            while at < sent.len() {
+                let (pass, item) = stream.next(&sent[at..]).unwrap();
+                at += pass;
+                if let Item::Frames(bytes) = item {
+                    at += bytes;
+                }
+            }
+            urgent.push(stream.is_urgent());
+        }
+        assert_eq!(urgent, [false, true, true, false]);
         for bad in [
             "x",
             "$x\r\n",

@@ -285,7 +285,8 @@ impl Log {
 
     /// Whether what [adds](Growth::Adds) is refused, or will be as soon as the room is used up: no
     /// more space can be allocated.
-    pub(crate) fn is_full(&self) -> bool {
+    #[must_use]
+    pub fn is_full(&self) -> bool {
         self.growth_refused.load(Ordering::Relaxed) || self.tail.lock().exhausted
     }
 
@@ -450,6 +451,16 @@ impl Log {
     /// When the log is poisoned and `lsn` was not committed before.
     pub fn poll_committed(&self, lsn: Lsn, cx: &mut Context<'_>) -> Poll<Result<(), Poisoned>> {
         self.marks.poll_committed(lsn, cx)
+    }
+
+    /// Ready when `durable() >= lsn`, or with an error when that can no longer happen. Otherwise
+    /// the waker is kept, as by [`poll_committed`](Self::poll_committed).
+    ///
+    /// # Errors
+    ///
+    /// When the log is poisoned and `lsn` was not durable before.
+    pub fn poll_durable(&self, lsn: Lsn, cx: &mut Context<'_>) -> Poll<Result<(), Poisoned>> {
+        self.marks.poll_durable(lsn, cx)
     }
 
     /// Ready when the log is poisoned, which is when the process should end. Otherwise the waker is

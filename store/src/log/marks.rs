@@ -48,6 +48,8 @@ struct State {
     for_committed: Waiters,
     /// Those who wait for `written`.
     for_written: Waiters,
+    /// Those who wait for `durable`.
+    for_durable: Waiters,
 }
 
 /// In order of their places.
@@ -209,6 +211,20 @@ impl Marks {
         Poll::Pending
     }
 
+    /// Ready when `durable` has reached `lsn`, or with an error when it never will.
+    pub(crate) fn poll_durable(&self, lsn: Lsn, cx: &Context<'_>) -> Poll<Result<(), Poisoned>> {
+        if lsn <= self.durable() {
+            return Poll::Ready(Ok(()));
+        }
+        let mut state = self.state.lock();
+        if lsn <= self.durable() {
+            return Poll::Ready(Ok(()));
+        }
+        state.check()?;
+        state.for_durable.register(lsn, cx.waker());
+        Poll::Pending
+    }
+
     /// Ready when the log is poisoned.
     pub(crate) fn poll_poisoned(&self, cx: &Context<'_>) -> Poll<Arc<PoisonCause>> {
         let mut state = self.state.lock();
@@ -221,14 +237,15 @@ impl Marks {
 
     /// Wakes those whose wait is over, after giving up the lock: a waker may run anything.
     fn wake(&self, mut state: MutexGuard<'_, State>) {
-        let (committed, written) = if state.poison.is_some() {
-            (Lsn::NEVER, Lsn::NEVER)
+        let [committed, written, durable] = if state.poison.is_some() {
+            [Lsn::NEVER; 3]
         } else {
-            (self.committed(), self.written())
+            [self.committed(), self.written(), self.durable()]
         };
         let mut woken = Vec::new();
         state.for_committed.take_ready(committed, &mut woken);
         state.for_written.take_ready(written, &mut woken);
+        state.for_durable.take_ready(durable, &mut woken);
         drop(state);
         for waiter in woken {
             waiter.waker.wake();
@@ -395,6 +412,21 @@ mod tests {
         assert_eq!(bell.0.load(Ordering::SeqCst), 2);
         let failed = marks.poll_written(Lsn::new(9), &cx);
         assert!(matches!(failed, Poll::Ready(Err(_))));
+    }
+
+    #[test]
+    fn who_waits_for_the_disk_is_not_content_with_writing() {
+        let marks = Marks::new(Lsn::ZERO, SyncPolicy::EverySec);
+        marks.set_appended(Lsn::new(9));
+        let bell: Arc<Bell> = Arc::default();
+        let waker = Waker::from(bell.clone());
+        let cx = Context::from_waker(&waker);
+        assert!(marks.poll_durable(Lsn::new(5), &cx).is_pending());
+        marks.set_written(Lsn::new(9)).unwrap();
+        assert_eq!(bell.0.load(Ordering::SeqCst), 0);
+        marks.set_durable(Lsn::new(5)).unwrap();
+        assert_eq!(bell.0.load(Ordering::SeqCst), 1);
+        assert!(marks.poll_durable(Lsn::new(5), &cx).is_ready());
     }
 
     #[test]

@@ -56,7 +56,7 @@ pub(super) static INFO: Spec = Spec {
     body: Body::Run(info),
 };
 
-/// What a connection is used for. A link to a master is no client's.
+/// What a connection is used for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Type {
     Master,
@@ -67,7 +67,9 @@ pub(super) enum Type {
 
 impl Type {
     pub(super) fn of(client: &Client) -> Self {
-        if client.is_replica.load(Ordering::Relaxed) {
+        if client.is_master {
+            Self::Master
+        } else if client.is_replica.load(Ordering::Relaxed) {
             Self::Replica
         } else if client.is_subscribed() {
             Self::PubSub
@@ -201,6 +203,7 @@ fn write_line(line: &mut String, client: &Client, now: u64) {
 
 fn flags(client: &Client) -> String {
     let flags: String = [
+        ('M', client.is_master),
         ('S', client.is_replica.load(Ordering::Relaxed)),
         ('P', client.is_subscribed()),
         ('x', client.multi.load(Ordering::Relaxed) > 0),
