@@ -42,6 +42,7 @@ pub(crate) const CLIENT_QUERY_BUFFER_LIMIT: Id = id("client-query-buffer-limit")
 pub(crate) const DATABASES: Id = id("databases");
 pub(crate) const DIR: Id = id("dir");
 pub(crate) const DISK_FULL: Id = id("disk-full");
+pub(crate) const DISK_FULL_FAILS_OVER: Id = id("disk-full-fails-over");
 pub(crate) const DISK_LOW: Id = id("disk-low");
 pub(crate) const HZ: Id = id("hz");
 pub(crate) const LOGFILE: Id = id("logfile");

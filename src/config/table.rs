@@ -241,6 +241,9 @@ pub(crate) static DIRECTIVES: &[Directive] = &[
         "what grows the data is refused while less space is free on the disk: bytes, a \
          percentage of the disk, or `auto`, which is two segments and room for a checkpoint, but \
          at most 5%; 0 is never"),
+    here("disk-full-fails-over", Bool, "no",
+        "whether `PING` is answered with `-MISCONF` while what grows the data is refused for want \
+         of space, so that sentinels let a replica lead whose disk is not full"),
     here("disk-low", Form(Watermark::form), "auto",
         "space is freed sooner, and the operator is warned, while less space is free on the disk: \
          bytes, a percentage of the disk, or `auto`, which is 10%, but at most 4 GiB; 0 is never"),

@@ -19,10 +19,12 @@ pub(crate) struct Asked<'a> {
 type Gate = fn(&Asked<'_>) -> Result<(), Refusal>;
 
 /// Redis' order (`processCommand`). Whether the disk takes changes is asked by each append: a full
-/// one still takes what frees room.
+/// one still takes what frees room. So only `PING` is refused for its sake, by which sentinels tell
+/// who is well.
 const GATES: &[Gate] = &[
     authenticated,
     allowed_in_multi,
+    well,
     enough_replicas,
     writable,
     about_messages,
@@ -58,6 +60,26 @@ fn authenticated(asked: &Asked<'_>) -> Result<(), Refusal> {
 fn allowed_in_multi(asked: &Asked<'_>) -> Result<(), Refusal> {
     if asked.session.transaction.is_some() && asked.has(Traits::NO_MULTI) {
         return Err(Refusal::NotInMulti);
+    }
+    Ok(())
+}
+
+/// A log that has failed ends the server, soon. A full disk is no reason for another server to lead
+/// unless the operator says so: its replicas have the same data, and as a rule the same disk.
+fn well(asked: &Asked<'_>) -> Result<(), Refusal> {
+    if asked.command.spec.name != "ping" {
+        return Ok(());
+    }
+    let server = asked.server;
+    let Some(opened) = server.loading.opened() else {
+        return Ok(());
+    };
+    let log = opened.store.log();
+    if log.poisoned().is_some() {
+        return Err(Refusal::DiskBroken);
+    }
+    if server.config.flag(config::DISK_FULL_FAILS_OVER) && log.is_full() {
+        return Err(Refusal::DiskFull);
     }
     Ok(())
 }

@@ -64,8 +64,15 @@ fn a_full_disk_takes_nothing_that_grows_and_all_that_frees() {
         assert_eq!(client.ask(words), Reply::Int(1), "{words:?}");
     }
 
+    // Sentinels hear of it when the operator wants them to.
+    assert_eq!(client.ask(&["PING"]), simple("PONG"));
+    let fails_over = ["CONFIG", "SET", "disk-full-fails-over", "yes"];
+    assert_eq!(client.ask(&fails_over), simple("OK"));
+    assert_eq!(client.ask(&["PING"]), error(FULL));
+
     // Of the two marks the higher one counts, too, when it is the wrong one.
     set(&mut client, "disk-full", "0", "ok");
+    assert_eq!(client.ask(&["PING"]), simple("PONG"));
     set(&mut client, "disk-low", "100%", "low");
     assert_eq!(
         client.info("persistence", "aof_last_write_status").unwrap(),
