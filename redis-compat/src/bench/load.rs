@@ -225,6 +225,8 @@ pub(super) struct Sample {
     pub(super) p999: Duration,
     pub(super) max: Duration,
     pub(super) server_cpu: Duration,
+    /// Of the replica that the server has; nothing when it has none.
+    pub(super) replica_cpu: Duration,
     pub(super) load_cpu: Duration,
     /// How long anything else was on the processors of the two.
     pub(super) others_cpu: Duration,
@@ -242,13 +244,28 @@ pub(super) fn drive(
     cores: &Cores,
     window: Window,
 ) -> Result<Sample, Fault> {
+    drive_pair(work, server, None, cores, window)
+}
+
+/// The same with a look at the server's replica, too.
+///
+/// # Errors
+///
+/// See [`Fault`].
+pub(super) fn drive_pair(
+    work: &mut impl Workload,
+    server: &Server,
+    replica: Option<&Server>,
+    cores: &Cores,
+    window: Window,
+) -> Result<Sample, Fault> {
     let mut load = Load::connect(work.connections(), server.address())?;
     work.begin(clock::now(), &mut load.outbox);
     load.until(work, clock::now() + nanos(window.warm_up))?;
     load.tally = Tally::new();
-    let begin = Mark::now(server, cores)?;
+    let begin = Mark::now(server, replica, cores)?;
     load.until(work, begin.at + nanos(window.measured))?;
-    let end = Mark::now(server, cores)?;
+    let end = Mark::now(server, replica, cores)?;
     let tally = std::mem::replace(&mut load.tally, Tally::new());
     if work.wind_up() {
         load.until(work, clock::now() + nanos(PATIENCE))?;
@@ -263,6 +280,7 @@ pub(super) fn drive(
     }
     let quantile = |q| Duration::from_nanos(tally.latencies.value_at_quantile(q));
     let server_cpu = end.server.saturating_sub(begin.server);
+    let replica_cpu = end.replica.saturating_sub(begin.replica);
     let load_cpu = end.load - begin.load;
     Ok(Sample {
         wall: Duration::from_nanos(end.at - begin.at),
@@ -273,8 +291,11 @@ pub(super) fn drive(
         p999: quantile(0.999),
         max: Duration::from_nanos(tally.latencies.max()),
         server_cpu,
+        replica_cpu,
         load_cpu,
-        others_cpu: end.all.saturating_sub(begin.all + server_cpu + load_cpu),
+        others_cpu: end
+            .all
+            .saturating_sub(begin.all + server_cpu + replica_cpu + load_cpu),
         memory: server.process().memory()?,
     })
 }
@@ -283,16 +304,19 @@ pub(super) fn drive(
 struct Mark {
     at: u64,
     server: Duration,
+    replica: Duration,
     load: Duration,
-    /// All that ran on the processors of the two, and they themselves.
+    /// All that ran on the processors of them, and they themselves.
     all: Duration,
 }
 
 impl Mark {
-    fn now(server: &Server, cores: &Cores) -> Result<Self, Fault> {
+    fn now(server: &Server, replica: Option<&Server>, cores: &Cores) -> Result<Self, Fault> {
+        let replica = replica.map(|replica| replica.process().cpu()).transpose()?;
         Ok(Self {
             all: machine::busy(&cores.server)? + machine::busy(&cores.load)?,
             server: server.process().cpu()?,
+            replica: replica.unwrap_or_default(),
             load: clock::thread_cpu(),
             at: clock::now(),
         })

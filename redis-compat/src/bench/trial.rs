@@ -5,6 +5,7 @@
 //! | `large` | what does a stream of many gigabytes cost, and how fast is it consumed from disk? |
 //! | `ten_million` | how much memory do ten million entries take, how long a restart? |
 //! | `many_streams` | the same of a million small streams |
+//! | `pair` | what does a replica cost, and what does waiting for it? |
 //! | `queue` | how often is an entry written that comes and goes, and what stays on disk? |
 //! | `tail_latency` | how long does an XADD take while the server tidies up? |
 //!
@@ -13,6 +14,7 @@
 
 mod large;
 mod many_streams;
+mod pair;
 mod queue;
 mod tail_latency;
 mod ten_million;
@@ -28,6 +30,7 @@ use super::{
 };
 use large::Large;
 use many_streams::ManyStreams;
+use pair::Pair;
 use queue::Queue;
 use std::io::{self, Write as _};
 use tail_latency::TailLatency;
@@ -42,6 +45,8 @@ pub(super) enum Trial {
     Large(Large),
     /// A million small streams: memory, restart, descriptors, a walk with SCAN.
     ManyStreams(ManyStreams),
+    /// A master alone, with a replica, and when a replica must have what is answered.
+    Pair(Pair),
     /// A queue that keeps up: bytes written for each byte of an entry, disk use over time.
     Queue(Queue),
     /// XADD at a rate and at full load, with much to tidy up and with nothing.
@@ -116,6 +121,7 @@ impl Trial {
         let measure: &dyn Measure = match self {
             Self::Large(trial) => trial,
             Self::ManyStreams(trial) => trial,
+            Self::Pair(trial) => trial,
             Self::Queue(trial) => trial,
             Self::TailLatency(trial) => trial,
             Self::TenMillion(trial) => trial,

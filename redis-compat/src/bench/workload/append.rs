@@ -7,14 +7,16 @@ use crate::bench::{
     entry,
     fault::Fault,
     load::{Outbox, Turn, Workload},
-    wire::{Reply, Token},
+    wire::{self, Reply, Token},
 };
 
-/// Producers in closed loops.
+/// Producers in closed loops. Where they wait for a replica, an entry counts when it has it.
 pub(in crate::bench) struct Append {
     /// The requests of one pipeline.
     batch: Vec<u8>,
     pipeline: u64,
+    /// Whether a WAIT is behind each pipeline.
+    waits: bool,
     lanes: Vec<Lane>,
     sent: u64,
     added: u64,
@@ -39,10 +41,18 @@ impl Append {
         Self {
             batch,
             pipeline: pipeline as u64,
+            waits: false,
             lanes,
             sent: 0,
             added: 0,
         }
+    }
+
+    /// Has the end of each pipeline wait until a replica has it.
+    pub(in crate::bench) fn waiting_for_a_replica(mut self) -> Self {
+        wire::request(&mut self.batch, &[b"WAIT", b"1", b"0"]);
+        self.waits = true;
+        self
     }
 
     fn send(&mut self, who: usize, now: u64, outbox: &mut Outbox) {
@@ -70,9 +80,20 @@ impl Workload for Append {
         match token {
             Token::Bulk { .. } => return Ok(()),
             Token::End(Reply::Bulks(1)) => {}
+            Token::End(Reply::Integer(1..)) if self.waits => {
+                let sent_at = self.lanes[turn.who].sent_at;
+                for _ in 0..self.pipeline {
+                    turn.tally.done(1, turn.now - sent_at);
+                }
+                self.send(turn.who, turn.now, turn.outbox);
+                return Ok(());
+            }
             Token::End(_) => return Err(Fault::Wrong("the ID of the new entry")),
         }
         self.added += 1;
+        if self.waits {
+            return Ok(());
+        }
         let lane = &mut self.lanes[turn.who];
         turn.tally.done(1, turn.now - lane.sent_at);
         lane.open -= 1;
