@@ -68,6 +68,11 @@ pub(crate) fn install(root: Option<&Path>) -> io::Result<()> {
     Ok(())
 }
 
+/// Removes `root` when the process goes, in place of what was to be removed before.
+pub(crate) fn root(root: &Path) {
+    alive().root = Some(root.to_owned());
+}
+
 /// Starts a server that will not outlive this program. It needs a process group of its own.
 ///
 /// # Errors

@@ -8,6 +8,8 @@ mod cleanup;
 mod clients;
 mod connection;
 mod differ;
+mod failover;
+mod process;
 mod reply;
 mod server;
 mod stress;
@@ -27,6 +29,8 @@ enum Command {
     Clients(clients::Options),
     /// Holds the same conversations with Headwater and a real server and compares the replies.
     Diff(differ::Options),
+    /// Takes the master away from a pair that monitors watch over, and looks at what follows.
+    Failover(failover::Cli),
     /// Loads a server, kills it over and over, and checks that it forgets nothing.
     Stress(stress::Options),
 }
@@ -36,6 +40,7 @@ fn main() -> std::process::ExitCode {
         Command::Bench(options) => bench::run(&options),
         Command::Clients(options) => clients::run(&options),
         Command::Diff(options) => differ::run(&options),
+        Command::Failover(cli) => failover::run(&cli),
         Command::Stress(options) => stress::run(&options),
     }
 }

@@ -28,7 +28,7 @@
 //! | [`author`], [`op`], [`content`], [`id`] | what is asked |
 //! | [`model`], [`mod@audit`], [`worker`] | what must be answered, and what is |
 //! | [`stage`], [`totals`] | what the threads share |
-//! | [`victim`], [`process`] | the server, killed |
+//! | [`victim`], [`crate::process`] | the server, killed |
 //! | [`inject`] | the server on a disk that fails |
 //! | [`power`], [`disk`] | the server on a machine that loses its power |
 
@@ -47,7 +47,6 @@ mod inject;
 mod model;
 mod op;
 mod power;
-mod process;
 mod stage;
 mod totals;
 mod victim;

@@ -18,10 +18,10 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 
-use super::process::{Process, free_address, serve};
 use super::stage::{Stage, now};
 use super::victim::{Fault, Victim};
 use crate::chance::Chance;
+use crate::process::{Process, free_address, serve};
 
 /// How the server says that its log has failed.
 const LOG_FAILED: i32 = 74;

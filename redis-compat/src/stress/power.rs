@@ -19,11 +19,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 
 use super::disk::Disk;
-use super::process::{Process, serve};
 use super::stage::Stage;
 use super::victim::{Fault, Victim, judge_words};
 use crate::chance::Chance;
 use crate::cleanup;
+use crate::process::{Process, serve};
 
 /// More than a run writes: the disk is not to be full.
 const DISK_BYTES: u64 = 4 << 30;

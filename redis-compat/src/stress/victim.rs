@@ -6,9 +6,9 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 
-use super::process::{Process, free_address, serve};
 use super::stage::Stage;
 use crate::chance::Chance;
+use crate::process::{Process, free_address, serve};
 
 /// A server that can be started and killed, again and again, on the same address.
 pub(super) trait Victim {

@@ -1,4 +1,4 @@
-//! The server as a process of this machine.
+//! A server as a process of this machine, killed and started again.
 
 use std::fs::{self, File};
 use std::io;
@@ -6,6 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
@@ -18,14 +19,14 @@ const END_MAX: Duration = Duration::from_secs(5);
 
 /// A program that is run again and again on the same port and directory, in a process group of its
 /// own. What all of its lives print goes to one file. Dropping it kills it.
-pub(super) struct Process {
+pub(crate) struct Process {
     log: PathBuf,
     child: Option<Child>,
 }
 
 impl Process {
     /// Nothing runs yet. `log` is where it is to print to.
-    pub(super) fn new(log: PathBuf) -> Self {
+    pub(crate) fn new(log: PathBuf) -> Self {
         Self { log, child: None }
     }
 
@@ -34,7 +35,7 @@ impl Process {
     /// # Errors
     ///
     /// When it cannot be started.
-    pub(super) fn start(&mut self, command: &mut Command) -> io::Result<()> {
+    pub(crate) fn start(&mut self, command: &mut Command) -> io::Result<()> {
         let log = File::options().create(true).append(true).open(&self.log)?;
         command.stdin(Stdio::null()).process_group(0);
         command.stdout(log.try_clone()?).stderr(log);
@@ -47,7 +48,7 @@ impl Process {
     /// # Errors
     ///
     /// What the system says.
-    pub(super) fn kill(&mut self) -> io::Result<()> {
+    pub(crate) fn kill(&mut self) -> io::Result<()> {
         if let Some(mut child) = self.child.take() {
             let pid = Pid::from_child(&child);
             // Fails only when all of them have ended already.
@@ -63,12 +64,30 @@ impl Process {
         Ok(())
     }
 
+    /// Stops it in the middle of whatever it does, or lets it go on.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub(crate) fn stopped(&self, stopped: bool) -> io::Result<()> {
+        let signal = if stopped { Signal::STOP } else { Signal::CONT };
+        match &self.child {
+            Some(child) => Ok(kill_process_group(Pid::from_child(child), signal)?),
+            None => Ok(()),
+        }
+    }
+
+    /// Its number, while it runs.
+    pub(crate) fn number(&self) -> Option<u32> {
+        self.child.as_ref().map(Child::id)
+    }
+
     /// How it ended, if it did since it was last asked about.
     ///
     /// # Errors
     ///
     /// What the system says.
-    pub(super) fn ended(&mut self) -> io::Result<Option<ExitStatus>> {
+    pub(crate) fn ended(&mut self) -> io::Result<Option<ExitStatus>> {
         let Some(child) = &mut self.child else {
             return Ok(None);
         };
@@ -81,14 +100,14 @@ impl Process {
     }
 
     /// What it printed from a place on.
-    pub(super) fn said_from(&self, place: usize) -> String {
+    pub(crate) fn said_from(&self, place: usize) -> String {
         let printed = fs::read(&self.log).unwrap_or_default();
         let tail = printed.get(place..).unwrap_or_default();
         String::from_utf8_lossy(tail).into_owned()
     }
 
     /// How much it has printed.
-    pub(super) fn printed(&self) -> usize {
+    pub(crate) fn printed(&self) -> usize {
         let length = fs::metadata(&self.log).map_or(0, |file| file.len());
         usize::try_from(length).unwrap_or(usize::MAX)
     }
@@ -101,15 +120,17 @@ impl Drop for Process {
     }
 }
 
-/// An address that nobody listens on. It lies below the ports that the system gives to outgoing
-/// connections: one of those could take it while the server is down.
+/// An address that nobody listens on, and another one each time. It lies below the ports that the
+/// system gives to outgoing connections: one of those could take it while the server is down.
 ///
 /// # Errors
 ///
 /// When there is none.
-pub(super) fn free_address() -> io::Result<SocketAddr> {
+pub(crate) fn free_address() -> io::Result<SocketAddr> {
+    static GIVEN: AtomicU32 = AtomicU32::new(0);
     let first = std::process::id() % 10_000;
     (0..10_000)
+        .map(|_| GIVEN.fetch_add(1, Ordering::Relaxed))
         .filter_map(|next| u16::try_from(20_000 + (first + next) % 10_000).ok())
         .map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
         .find(|address| TcpListener::bind(address).is_ok())
@@ -117,7 +138,7 @@ pub(super) fn free_address() -> io::Result<SocketAddr> {
 }
 
 /// The command that serves at an address from a directory.
-pub(super) fn serve(
+pub(crate) fn serve(
     program: &Path,
     address: SocketAddr,
     data: &Path,

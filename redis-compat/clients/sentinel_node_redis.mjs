@@ -1,0 +1,38 @@
+// Writes numbered entries to the master that monitors name, through node-redis.
+//
+//     node sentinel_node_redis.mjs HOST:PORT,HOST:PORT,... MASTER KEY
+//
+// Prints `+N` when entry N is acknowledged, and `-TEXT` for every error that the library lets
+// through; then it tries the same entry again. Goes on until it is killed.
+
+import { createRequire } from "node:module";
+import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
+
+// A module is found beside its importer; ours are elsewhere.
+const require = createRequire(join(process.env.HEADWATER_ORACLE ?? process.cwd(), "index.js"));
+const { createSentinel } = require("redis");
+
+const [monitors, name, key] = process.argv.slice(2);
+const sentinelRootNodes = monitors.split(",").map((each) => {
+  const [host, port] = each.split(":");
+  return { host, port: Number(port) };
+});
+const master = createSentinel({
+  name,
+  sentinelRootNodes,
+  nodeClientOptions: { socket: { socketTimeout: 1000, connectTimeout: 1000 } },
+});
+master.on("error", (error) => console.log(`-${error.message}`));
+await master.connect();
+
+for (let number = 1; ; ) {
+  try {
+    await master.xAdd(key, "*", { n: `${number}` });
+    console.log(`+${number++}`);
+    await pause(5);
+  } catch (error) {
+    console.log(`-${error.message}`);
+    await pause(50);
+  }
+}
