@@ -413,9 +413,13 @@ fn with_sync_replicas_nothing_is_said_before_replicas_have_it_on_disk() {
         other.ask(&["CONFIG", "SET", "sync-replicas-timeout", "0"]),
         simple("OK")
     );
-    // Without a replica everything waits; without the directive nothing does.
+    // Without a replica everything waits, but for what monitors ask; without the directive nothing
+    // does.
     proxy.cut(true);
-    writer.send(&request(&["XADD", "s", "*", "f", "v"]));
+    writer.send(&request(&["XADD", "t", "*", "f", "v"]));
+    let keys = "keys=2,expires=0,avg_ttl=0,subexpiry=0";
+    other.until_info("keyspace", "db0", keys);
+    assert_eq!(other.ask(&["PING"]), simple("PONG"));
     assert_eq!(
         other.ask(&["CONFIG", "SET", "sync-replicas", "0"]),
         simple("OK")

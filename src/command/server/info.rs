@@ -2,6 +2,8 @@
 //!
 //! * A field is here if this server has a true value for it. What Redis counts and this server has
 //!   not (scripts, evictions, replicas) is zero where clients and monitors look for it.
+//! * It depends on nothing that is not committed, and waits for nothing: a monitor must hear of a
+//!   master that has nobody yet by whom anything could be committed.
 //! * `default`, and no name at all, is all but the statistics of each command.
 
 mod persistence;
@@ -360,9 +362,8 @@ fn keyspace(fields: &mut Fields, data: &Data<'_>) {
     };
     let databases = data.server.config.size(config::DATABASES);
     for db in (0..databases).filter_map(|db| u8::try_from(db).ok()) {
-        let keys = access.len(db);
+        let (keys, expires) = access.census(db);
         if keys > 0 {
-            let expires = access.expiring_len(db);
             let figures = format_args!("keys={keys},expires={expires},avg_ttl=0,subexpiry=0");
             fields.put(&format!("db{db}"), figures);
         }

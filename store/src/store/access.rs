@@ -326,11 +326,12 @@ impl Access<'_> {
         self.len(db) == 0
     }
 
-    /// How many keys of a database expire.
+    /// How many keys a database has, and how many of them expire: a figure for those who watch over
+    /// the server. It depends on nothing, so they are told while nothing is committed.
     #[must_use]
-    pub fn expiring_len(&self, db: u8) -> u64 {
-        self.depend_on(self.state().changed());
-        self.state().expiring_len(db)
+    pub fn census(&self, db: u8) -> (usize, u64) {
+        let state = self.state();
+        (state.len(db), state.expiring_len(db))
     }
 
     /// The keys of a database, from the oldest stream to the youngest.
