@@ -30,6 +30,7 @@
 //! | [`stage`], [`totals`] | what the threads share |
 //! | [`victim`], [`crate::process`] | the server, killed |
 //! | [`inject`] | the server on a disk that fails |
+//! | [`pair`], [`proxy`] | the server and its replica, which take turns at leading |
 //! | [`power`], [`disk`] | the server on a machine that loses its power |
 
 #![expect(
@@ -46,7 +47,9 @@ mod id;
 mod inject;
 mod model;
 mod op;
+mod pair;
 mod power;
+mod proxy;
 mod stage;
 mod totals;
 mod victim;
@@ -62,9 +65,10 @@ use crate::cleanup;
 use crate::connection::Connection;
 use audit::Trouble;
 use inject::FailingDisk;
+use pair::Pair;
 use power::{FileSystem, Machine};
 use stage::{LOOK, PATIENCE, Stage};
-use victim::{Fault, Local, Victim};
+use victim::{Fault, Gone, Local, Victim};
 use worker::{Shape, Worker};
 
 /// What makes Headwater turn its files over all the time: log, data files and checkpoints.
@@ -106,6 +110,10 @@ pub(crate) struct Options {
     /// forgets it when it is killed.
     #[arg(long)]
     no_history: bool,
+    /// Gives the server a replica, and `sync-replicas 1`. Either or both are killed, the
+    /// connection between them is cut or silent, and they change roles while all goes on.
+    #[arg(long, conflicts_with_all = ["inject", "power"])]
+    pairs: bool,
     /// Makes system calls of the server fail, with strace, instead of only killing it. Wants
     /// `appendfsync always`.
     #[arg(long)]
@@ -118,7 +126,7 @@ pub(crate) struct Options {
     #[arg(long, value_enum, default_value = "ext4")]
     file_system: FileSystem,
     /// Is content only if something was lost: shows that a loss is seen. Without directives, the
-    /// server does not sync then.
+    /// server does not sync then, and does not wait for its replica.
     #[arg(long)]
     control: bool,
     /// Where the data and the output of the server go, which stay there [default: a directory
@@ -168,6 +176,9 @@ impl Options {
         let began = Instant::now();
         let ran = self.kill(&mut *victim, &stage, seed);
         println!("{}", stage.totals);
+        if let Some(account) = victim.account() {
+            println!("{account}");
+        }
         println!("{:.1} s", began.elapsed().as_secs_f64());
         match ran {
             Ok(()) => Ok(()),
@@ -277,6 +288,9 @@ impl Options {
         Ok(if self.power {
             let file_system = self.file_system;
             Box::new(Machine::new(program, dir, directives, file_system)?)
+        } else if self.pairs {
+            let sync_replicas = u8::from(!self.control);
+            Box::new(Pair::new(program, dir, directives, sync_replicas)?)
         } else if self.inject {
             Box::new(FailingDisk::new(program, dir, directives)?)
         } else {
@@ -365,8 +379,9 @@ fn absent() -> Fault {
 
 /// Ends a life of the server.
 fn end(victim: &mut dyn Victim, stage: &Stage, chance: &mut Chance) -> Result<(), Fault> {
-    victim.kill(chance)?;
-    stage.next_round();
+    if victim.kill(chance)? == Gone::Everybody {
+        stage.next_round();
+    }
     stage.totals.killed();
     victim.judge(stage, None).map_err(Fault::Violation)
 }
@@ -389,6 +404,7 @@ fn stop(victim: &mut dyn Victim, stage: &Stage) -> Result<(), Fault> {
             None => thread::sleep(LOOK),
         }
     }
+    victim.part()?;
     victim.judge(stage, None).map_err(Fault::Violation)
 }
 

@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 
 use super::stage::{Stage, now};
-use super::victim::{Fault, Victim};
+use super::victim::{Fault, Gone, Victim};
 use crate::chance::Chance;
 use crate::process::{Process, free_address, serve};
 
@@ -134,8 +134,9 @@ impl Victim for FailingDisk {
         self.process.ended()
     }
 
-    fn kill(&mut self, _chance: &mut Chance) -> Result<(), Fault> {
-        Ok(self.process.kill()?)
+    fn kill(&mut self, _chance: &mut Chance) -> Result<Gone, Fault> {
+        self.process.kill()?;
+        Ok(Gone::Everybody)
     }
 
     fn judge(&mut self, stage: &Stage, ended: Option<ExitStatus>) -> Result<(), String> {

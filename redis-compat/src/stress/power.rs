@@ -20,7 +20,7 @@ use std::process::{Command, ExitStatus};
 
 use super::disk::Disk;
 use super::stage::Stage;
-use super::victim::{Fault, Victim, judge_words};
+use super::victim::{Fault, Gone, Victim, judge_words};
 use crate::chance::Chance;
 use crate::cleanup;
 use crate::process::{Process, serve};
@@ -178,10 +178,10 @@ impl Victim for Machine {
         self.process.ended()
     }
 
-    fn kill(&mut self, chance: &mut Chance) -> Result<(), Fault> {
+    fn kill(&mut self, chance: &mut Chance) -> Result<Gone, Fault> {
         self.caught = self.disk.cut(chance)?;
         self.process.kill()?;
-        Ok(())
+        Ok(Gone::Everybody)
     }
 
     fn judge(&mut self, stage: &Stage, ended: Option<ExitStatus>) -> Result<(), String> {

@@ -35,12 +35,26 @@ pub(super) trait Victim {
     /// What the system says.
     fn ended(&mut self) -> io::Result<Option<ExitStatus>>;
 
-    /// Ends its life without a warning.
+    /// Ends its life without a warning; or strikes it so that it goes on, and so do its clients.
     ///
     /// # Errors
     ///
     /// What the system says.
-    fn kill(&mut self, chance: &mut Chance) -> Result<(), Fault>;
+    fn kill(&mut self, chance: &mut Chance) -> Result<Gone, Fault>;
+
+    /// It has ended in good order: so does whoever belongs to it.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    fn part(&mut self) -> Result<(), Fault> {
+        Ok(())
+    }
+
+    /// What befell it, if there is more to say than how often it was killed.
+    fn account(&self) -> Option<String> {
+        None
+    }
 
     /// Judges a life that is over; `ended` is how, unless it was killed.
     ///
@@ -51,6 +65,14 @@ pub(super) trait Victim {
 
     /// The last things it said.
     fn last_words(&self) -> String;
+}
+
+/// Whose connections have ended with a life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Gone {
+    Everybody,
+    /// They go on, and so does what was asked over them.
+    Nobody,
 }
 
 /// Why there can be no run, or how it ended.
@@ -129,8 +151,9 @@ impl Victim for Local {
         self.process.ended()
     }
 
-    fn kill(&mut self, _chance: &mut Chance) -> Result<(), Fault> {
-        Ok(self.process.kill()?)
+    fn kill(&mut self, _chance: &mut Chance) -> Result<Gone, Fault> {
+        self.process.kill()?;
+        Ok(Gone::Everybody)
     }
 
     fn judge(&mut self, _stage: &Stage, ended: Option<ExitStatus>) -> Result<(), String> {

@@ -237,6 +237,8 @@ fn receive(
     replies: &mut Vec<Reply>,
 ) -> Result<(), Trouble> {
     let mut next = |what: &str| match connection.answer() {
+        // It leads no more, and has not done this, nor what comes behind it.
+        Answer::Reply(reply) if is_of_a_replica(&reply) => Err(Trouble::Lost),
         Answer::Reply(reply) => Ok(reply),
         other => Err(no_reply(&other, what)),
     };
@@ -261,6 +263,13 @@ fn receive(
         other => return Err(Trouble::Wrong(format!("EXEC: {}", shortened(&other)))),
     }
     Ok(())
+}
+
+/// Whether the server says that it is a replica.
+fn is_of_a_replica(reply: &Reply) -> bool {
+    let aborted = b"EXECABORT Transaction discarded because of: READONLY ";
+    let says = |text: &Vec<u8>| text.starts_with(b"READONLY ") || text.starts_with(aborted);
+    matches!(reply, Reply::Error(text) if says(text))
 }
 
 /// Whether the server says that its disk is full or broken.
