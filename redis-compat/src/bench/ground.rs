@@ -16,6 +16,7 @@ use tempfile::TempDir;
 
 /// Options of every bench.
 #[derive(clap::Args)]
+#[group(skip)]
 pub(super) struct Options {
     /// Prints the tables as Markdown.
     #[arg(long, global = true)]

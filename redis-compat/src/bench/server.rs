@@ -246,6 +246,17 @@ impl Server {
         Process::of(self.pid)
     }
 
+    /// Kills it, and waits until it has ended.
+    ///
+    /// # Errors
+    ///
+    /// What the system returns.
+    pub(super) fn kill(mut self) -> Result<(), Fault> {
+        kill_process(self.pid, Signal::KILL)?;
+        self.child.wait()?;
+        Ok(())
+    }
+
     /// Asks it to end in good order and waits until it has.
     ///
     /// # Errors

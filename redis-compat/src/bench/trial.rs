@@ -7,6 +7,7 @@
 //! | `many_streams` | the same of a million small streams |
 //! | `pair` | what does a replica cost, and what does waiting for it? |
 //! | `queue` | how often is an entry written that comes and goes, and what stays on disk? |
+//! | `resync` | what does it cost a replica to come back? |
 //! | `tail_latency` | how long does an XADD take while the server tidies up? |
 //!
 //! A trial believes nothing: entries are read again and compared, what is gone is counted. Where
@@ -16,25 +17,38 @@ mod large;
 mod many_streams;
 mod pair;
 mod queue;
+mod resync;
 mod tail_latency;
 mod ten_million;
 
 use super::{
+    clock,
     fault::Fault,
     ground::{self, Ground, take_turns},
     machine,
     report::Report,
     restart::Files,
-    server::{Make, Peer, Site},
+    server::{Make, Peer, Server, Site},
     sheet::{Column, Facts, Sheet},
 };
 use large::Large;
 use many_streams::ManyStreams;
 use pair::Pair;
 use queue::Queue;
-use std::io::{self, Write as _};
+use resync::Resync;
+use std::{
+    io::{self, Write as _},
+    path::Path,
+    thread,
+    time::Duration,
+};
 use tail_latency::TailLatency;
 use ten_million::TenMillion;
+
+/// Who writes nothing for so long is at rest.
+const REST: Duration = Duration::from_secs(2);
+/// How long a server may go on writing when nobody asks for anything.
+const RESTS_WITHIN: Duration = Duration::from_secs(600);
 
 /// The trials.
 #[derive(clap::Subcommand)]
@@ -49,6 +63,10 @@ pub(super) enum Trial {
     Pair(Pair),
     /// A queue that keeps up: bytes written for each byte of an entry, disk use over time.
     Queue(Queue),
+    /// A replica that comes back: after an absence, after leading, and with nothing.
+    ///
+    /// Wants root, because it empties the page cache of the machine.
+    Resync(Resync),
     /// XADD at a rate and at full load, with much to tidy up and with nothing.
     TailLatency(TailLatency),
     /// Ten million small entries: memory and restart.
@@ -123,6 +141,7 @@ impl Trial {
             Self::ManyStreams(trial) => trial,
             Self::Pair(trial) => trial,
             Self::Queue(trial) => trial,
+            Self::Resync(trial) => trial,
             Self::TailLatency(trial) => trial,
             Self::TenMillion(trial) => trial,
         };
@@ -148,6 +167,23 @@ impl Trial {
             Ok(())
         } else {
             Err(Fault::Incomplete)
+        }
+    }
+}
+
+/// Waits until a server writes nothing more, and for the disk that has its files.
+fn rest(server: &Server, dir: &Path) -> Result<(), Fault> {
+    let began = clock::now();
+    let mut written = server.process().storage()?.written;
+    loop {
+        thread::sleep(REST);
+        let before = written;
+        written = server.process().storage()?.written;
+        if written == before {
+            return Ok(machine::sync(dir)?);
+        }
+        if clock::elapsed(began) > RESTS_WITHIN {
+            return Err(Fault::Wrong("a server that comes to rest"));
         }
     }
 }

@@ -9,6 +9,7 @@
 //! | `fan_out` | how fast does one entry wake all who wait for it? |
 //! | `drain` | how fast does a group take a backlog, and is it what was put there? |
 //! | `queue` | what does a flow cost that is trimmed behind its consumers? |
+//! | `steady` | how long does an XADD take while something else goes on? |
 //! | `churn` | how fast do entries go in while older ones are deleted? |
 //!
 //! All but the offered loads of `flow` and `churn` are closed loops: a connection says the next
@@ -23,6 +24,7 @@ mod fan_out;
 mod flow;
 mod queue;
 mod range;
+mod steady;
 mod work;
 
 pub(super) use append::Append;
@@ -32,6 +34,7 @@ pub(super) use fan_out::FanOut;
 pub(super) use flow::{Flow, Pace};
 pub(super) use queue::Queue;
 pub(super) use range::Range;
+pub(super) use steady::Steady;
 pub(super) use work::Work;
 
 use super::{

@@ -15,7 +15,7 @@
 //! Entries carry values that tell which they are ([`crate::bench::values`]): every one that is read
 //! is compared.
 
-use super::{Measure, Party, want_space};
+use super::{Measure, Party, rest, want_space};
 use crate::{
     bench::{
         client::Client,
@@ -33,16 +33,12 @@ use crate::{
     },
     chance::Chance,
 };
-use std::{ops::Range, path::Path, thread, time::Duration};
+use std::{ops::Range, path::Path, time::Duration};
 
 /// Entries that are read at a time, by XRANGE and by XREADGROUP.
 const COUNT: u64 = 100;
 /// Ranges that are read at places drawn by chance.
 const READS: usize = 200;
-/// Who writes nothing for so long is at rest.
-const REST: Duration = Duration::from_secs(2);
-/// How long a server may go on writing when nobody asks for anything.
-const RESTS_WITHIN: Duration = Duration::from_secs(600);
 /// How long a consumption may take.
 const CONSUMED_WITHIN: Duration = Duration::from_secs(4 * 3600);
 /// Bytes that are read to tell how fast the disk is.
@@ -181,7 +177,7 @@ impl Course<'_> {
         self.facts.bytes("anonymous memory, full", full);
         self.facts.bytes("disk, full", disk_bytes(self.dir)?);
 
-        self.rest(&server)?;
+        rest(&server, self.dir)?;
         let resting = server.process().memory()?.anonymous;
         self.facts.bytes("anonymous memory, at rest", resting);
         self.facts.bytes("disk, at rest", disk_bytes(self.dir)?);
@@ -199,7 +195,7 @@ impl Course<'_> {
             .throughput("the disk, reading files", bytes, time);
         let (server, after_kill) = self.start_cold()?;
         self.facts.time("restart after kill -9", after_kill);
-        self.rest(&server)?;
+        rest(&server, self.dir)?;
         // Of what the start has read, too.
         machine::drop_caches(self.dir)?;
         let watch = Watch::begin(&server, self.dir)?;
@@ -233,7 +229,7 @@ impl Course<'_> {
     fn consume_cold(&mut self) -> Result<f64, Fault> {
         let (server, after_stop) = self.start_cold()?;
         self.facts.time("restart after a stop", after_stop);
-        self.rest(&server)?;
+        rest(&server, self.dir)?;
         machine::drop_caches(self.dir)?;
         let watch = Watch::begin(&server, self.dir)?;
         let before = server.process().storage()?.read;
@@ -265,23 +261,6 @@ impl Course<'_> {
             Ok((server, taken))
         } else {
             Err(Fault::Wrong("every entry to be there after a restart"))
-        }
-    }
-
-    /// Waits until the server writes nothing more, and for the disk.
-    fn rest(&self, server: &Server) -> Result<(), Fault> {
-        let began = clock::now();
-        let mut written = server.process().storage()?.written;
-        loop {
-            thread::sleep(REST);
-            let before = written;
-            written = server.process().storage()?.written;
-            if written == before {
-                return Ok(machine::sync(self.dir)?);
-            }
-            if clock::elapsed(began) > RESTS_WITHIN {
-                return Err(Fault::Wrong("a server that comes to rest"));
-            }
         }
     }
 

@@ -32,7 +32,7 @@ use std::{thread, time::Duration};
 /// How long one of the runs is measured, if nothing is said.
 const SECONDS: f64 = 3.0;
 /// How long a replica may take to have everything.
-const CATCHES_UP_WITHIN: Duration = Duration::from_secs(120);
+const CATCHES_UP_WITHIN: Duration = Duration::from_secs(1800);
 /// How often it is looked.
 const LOOK_EVERY: Duration = Duration::from_millis(1);
 
@@ -204,7 +204,11 @@ pub(super) fn following(master: &Server) -> [String; 3] {
 }
 
 /// Looks again until it is so.
-fn wait_until(mut is_so: impl FnMut() -> Result<bool, Fault>) -> Result<(), Fault> {
+///
+/// # Errors
+///
+/// When it never is, and what looking says.
+pub(super) fn wait_until(mut is_so: impl FnMut() -> Result<bool, Fault>) -> Result<(), Fault> {
     let began = clock::now();
     while !is_so()? {
         if clock::elapsed(began) > CATCHES_UP_WITHIN {
