@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::Instant;
 
-use crate::server::{Server, Target, oracle_dir};
+use crate::server::{Part, Server, Target, oracle_dir};
 
 mod rust;
 
@@ -50,7 +50,7 @@ pub(crate) fn run(options: &Options) -> ExitCode {
         (None, Some(path)) => Ok(Target::program(path)),
         (None, None) => Target::ours(),
     };
-    let mut server = match target.and_then(|target| Server::start(&target)) {
+    let mut server = match target.and_then(|target| Server::start(&target, Part::Server)) {
         Ok(server) => server,
         Err(error) => {
             eprintln!("redis-compat: {error}");

@@ -3,7 +3,8 @@
 //! The conversations are the files of `redis-compat/transcripts`; how one is written is in
 //! [`transcript`]. Each is held in RESP2 and in RESP3. Beside them stand three conversations that
 //! are not files: [`table`] compares COMMAND INFO and COMMAND DOCS command by command, [`scan`]
-//! walks through many keys, and [`random`] makes up stream commands from a seed.
+//! walks through many keys, and [`random`] makes up stream commands from a seed. A conversation
+//! with sentinels has two of its own.
 //!
 //! ```text
 //!  transcript --perform--> server A --> outcomes \
@@ -22,7 +23,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use crate::connection::Answer;
-use crate::server::{Error as ServerError, Server, Target};
+use crate::server::{Error as ServerError, Part, Server, Target};
 use compare::{Comparison, Parting};
 use perform::{Host, Outcome};
 use transcript::{Action, Protocol, Transcript};
@@ -92,15 +93,16 @@ pub(crate) fn run(options: &Options) -> ExitCode {
 }
 
 fn differences(options: &Options) -> Result<Report, Error> {
-    let ours = match (&options.ours, &options.ours_bin) {
+    let our_target = match (&options.ours, &options.ours_bin) {
         (Some(name), _) => Target::parse(name)?,
         (None, Some(path)) => Target::program(path),
         (None, None) => Target::ours()?,
     };
-    let mut ours = Side::start(&ours)?;
+    let their_target = Target::parse(&options.theirs)?;
+    let mut ours = Side::start(&our_target, Part::Server)?;
     let mut report = Report::default();
     let mut pair = Pair {
-        theirs: Side::start(&Target::parse(&options.theirs)?)?,
+        theirs: Side::start(&their_target, Part::Server)?,
         ours: &mut ours,
     };
     if let Some(seed) = options.random {
@@ -121,7 +123,10 @@ fn differences(options: &Options) -> Result<Report, Error> {
         .iter()
         .filter(|transcript| wanted(&transcript.name))
     {
-        pair.hold(transcript, transcript.protocols, &mut report)?;
+        match transcript.sentinel.is_empty() {
+            true => pair.hold(transcript, transcript.protocols, &mut report)?,
+            false => sentinels(transcript, [&their_target, &our_target], &mut report)?,
+        }
     }
     if options.all {
         for seed in SEEDS {
@@ -131,18 +136,38 @@ fn differences(options: &Options) -> Result<Report, Error> {
         names.sort_unstable();
         names.dedup();
         for name in names {
-            let theirs = Side::start(&Target::parse(name)?)?;
+            let their_target = Target::parse(name)?;
             let mut pair = Pair {
-                theirs,
+                theirs: Side::start(&their_target, Part::Server)?,
                 ours: &mut ours,
             };
             for transcript in transcripts.iter().filter(|one| one.also.contains(name)) {
                 // What is said is the same in both protocols; how, has been compared above.
-                pair.hold(transcript, &transcript.protocols[..1], &mut report)?;
+                match transcript.sentinel.is_empty() {
+                    true => pair.hold(transcript, &transcript.protocols[..1], &mut report)?,
+                    false => sentinels(transcript, [&their_target, &our_target], &mut report)?,
+                }
             }
         }
     }
     Ok(report)
+}
+
+/// Holds one conversation with sentinels that are started for it, in each of its protocols.
+fn sentinels(
+    transcript: &Transcript,
+    [theirs, ours]: [&Target; 2],
+    report: &mut Report,
+) -> Result<(), Error> {
+    let part = Part::Sentinel(&transcript.sentinel);
+    for protocol in transcript.protocols {
+        let mut pair = Pair {
+            theirs: Side::start(theirs, part)?,
+            ours: &mut Side::start(ours, part)?,
+        };
+        pair.hold(transcript, std::slice::from_ref(protocol), report)?;
+    }
+    Ok(())
 }
 
 /// Every transcript of a directory, by name.
@@ -172,8 +197,8 @@ struct Side {
 }
 
 impl Side {
-    fn start(target: &Target) -> Result<Self, Error> {
-        let server = Server::start(target)?;
+    fn start(target: &Target, part: Part<'_>) -> Result<Self, Error> {
+        let server = Server::start(target, part)?;
         let host = Host::open(server.addr).map_err(|cause| Error::Talk {
             server: server.name.clone(),
             cause,

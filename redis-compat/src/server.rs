@@ -2,6 +2,7 @@
 //! data in a directory of its own, and stopped and removed when the value is dropped.
 //!
 //! Started servers are waited for by asking them: `PING` until it is answered with `PONG`.
+//! Every program can be started as a sentinel, too.
 
 use std::fmt;
 use std::fs::File;
@@ -88,6 +89,14 @@ pub(crate) fn oracle_dir() -> PathBuf {
     }
 }
 
+/// What a program is to be started as.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Part<'a> {
+    Server,
+    /// With a file that has these lines.
+    Sentinel(&'a [String]),
+}
+
 /// A server that has answered.
 #[derive(Debug)]
 pub(crate) struct Server {
@@ -118,8 +127,9 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// Says what the server printed when it does not come up.
-    pub(crate) fn start(target: &Target) -> Result<Self, Error> {
+    /// Says what the server printed when it does not come up. One that runs already cannot be
+    /// another part.
+    pub(crate) fn start(target: &Target, part: Part<'_>) -> Result<Self, Error> {
         match target {
             Target::Address(addr) => {
                 let version = wait_until_ready(*addr, None)?;
@@ -134,7 +144,7 @@ impl Server {
                 // A free port may be taken by someone else before the server binds it.
                 let mut tries = 0..3;
                 loop {
-                    match Self::spawn(name, path) {
+                    match Self::spawn(name, path, part) {
                         Err(Error::Ended { .. }) if tries.next().is_some() => {}
                         started => return started,
                     }
@@ -143,7 +153,7 @@ impl Server {
         }
     }
 
-    fn spawn(name: &str, path: &Path) -> Result<Self, Error> {
+    fn spawn(name: &str, path: &Path, part: Part<'_>) -> Result<Self, Error> {
         let starting = |cause| Error::Start {
             program: path.to_owned(),
             cause,
@@ -157,16 +167,17 @@ impl Server {
         let data = dir.path().join("data");
         std::fs::create_dir(&data).map_err(starting)?;
         // The server runs in a directory of its own, where a relative path means something else.
-        let child = Command::new(std::path::absolute(path).map_err(starting)?)
-            .args([
-                "--port",
-                &port.to_string(),
-                "--bind",
-                "127.0.0.1",
-                "--save",
-                "",
-                "--dir",
-            ])
+        let mut command = Command::new(std::path::absolute(path).map_err(starting)?);
+        if let Part::Sentinel(lines) = part {
+            let file = dir.path().join("sentinel.conf");
+            std::fs::write(&file, lines.join("\n") + "\n").map_err(starting)?;
+            command.arg(&file).arg("--sentinel");
+        }
+        let port_text = port.to_string();
+        let options = ["--port", &port_text, "--bind", "127.0.0.1", "--save", ""];
+        let child = command
+            .args(options)
+            .arg("--dir")
             .arg(&data)
             .current_dir(dir.path())
             .stdin(Stdio::null())

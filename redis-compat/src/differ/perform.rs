@@ -83,7 +83,8 @@ impl Host {
         Ok(host)
     }
 
-    /// Holds the conversation, and leaves the server as empty as it was before.
+    /// Holds the conversation, and leaves the server as empty as it was before. A sentinel has no
+    /// data, and is for one conversation.
     ///
     /// # Errors
     ///
@@ -93,7 +94,10 @@ impl Host {
         transcript: &Transcript,
         protocol: Protocol,
     ) -> io::Result<Vec<Outcome>> {
-        self.empty()?;
+        let is_server = transcript.sentinel.is_empty();
+        if is_server {
+            self.empty()?;
+        }
         let settings = self.settings_to_restore(transcript)?;
         let mut talk = Talk {
             host: self,
@@ -110,7 +114,9 @@ impl Host {
         for (name, value) in settings {
             self.ask(&[b"CONFIG".as_slice(), b"SET", &name, &value])?;
         }
-        self.empty()?;
+        if is_server {
+            self.empty()?;
+        }
         let idle = self.clients_idle;
         self.poll("connected_clients", |clients| clients <= idle)?;
         outcomes

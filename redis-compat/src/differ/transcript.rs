@@ -31,6 +31,8 @@
 //!  !resp2 WHY                         hold the conversation only in RESP2 (or !resp3)
 //!  !since 7.4 WHY                     not with older servers
 //!  !also redis-7.0 valkey-9.1         --all compares with these too
+//!  !sentinel monitor a 127.0.0.1 1 2  hold it with sentinels, started for it with a file that has
+//!                                     this line, and others like it
 //! ```
 
 use std::fmt;
@@ -50,6 +52,8 @@ pub(crate) struct Transcript {
     pub(crate) since: (u32, u32),
     /// Other servers to compare with.
     pub(crate) also: Vec<String>,
+    /// Lines of the file that sentinels are started with; none for a conversation with servers.
+    pub(crate) sentinel: Vec<String>,
     pub(crate) steps: Vec<Step>,
 }
 
@@ -188,6 +192,7 @@ impl Transcript {
                 protocols: &[Protocol::Resp2, Protocol::Resp3],
                 since: (0, 0),
                 also: Vec::new(),
+                sentinel: Vec::new(),
                 steps: Vec::new(),
             },
             comparison: Comparison::default(),
@@ -294,6 +299,10 @@ impl Parser {
                 let (major, minor) = first()?.split_once('.').ok_or(Why::Operand)?;
                 let number = |digits: &str| digits.parse().or(Err(Why::Operand));
                 self.transcript.since = (number(major)?, number(minor)?);
+            }
+            "sentinel" => {
+                first()?;
+                self.transcript.sentinel.push(text.to_owned());
             }
             "sorted" => self.comparison.sorted = true,
             _ => return Err(Why::Directive),
