@@ -31,6 +31,7 @@
 //! The kills come when the number of confirmed additions and acknowledgements passes thresholds,
 //! drawn by chance; a third of them is followed by another one while the server still starts.
 
+mod address;
 mod chance;
 mod consumer;
 mod ledger;
@@ -103,7 +104,7 @@ impl Job {
             key,
             ledger: Ledger::new(records.len()),
             records,
-            server: server::free_address(),
+            server: address::free_address(),
             plan,
         }
     }
