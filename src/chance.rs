@@ -45,6 +45,12 @@ pub(crate) fn from_kernel<const N: usize>() -> [u8; N] {
     bytes
 }
 
+/// Forty hexadecimal digits from the kernel's generator: a name that nobody else has.
+pub(crate) fn random_id() -> String {
+    let bytes = from_kernel::<20>();
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,7 +2,7 @@
 //!
 //! Invariants: a command never waits, never touches a socket and never reads the clock; those are
 //! the connection's. Whatever reads the table (lookup, arity, keys, `COMMAND`, statistics) is a
-//! fold over [`COMMANDS`].
+//! fold over [`COMMANDS`], or over [`COMMANDS_OF_A_MONITOR`].
 
 mod args;
 mod connection;
@@ -14,6 +14,7 @@ mod keys;
 mod outcome;
 mod pubsub;
 mod replication;
+mod sentinel;
 mod server;
 pub(crate) mod spec;
 mod stream;
@@ -25,10 +26,10 @@ pub(crate) use context::{Cx, Data, Door, Lookups};
 pub(crate) use describe::describe;
 pub(crate) use outcome::{Again, AtLast, Halt, Outcome, Park, Served, Until};
 pub(crate) use spec::{Access, Arg, Body, Group, KeyUse, Kind, Spec, Traits};
-pub(crate) use table::{Command, TABLE};
+pub(crate) use table::{Command, TABLE, TABLE_OF_A_MONITOR, Table};
 pub(crate) use transaction::Queued;
 
-/// Every command, sorted by name.
+/// Every command of a server of streams, sorted by name.
 pub(crate) static COMMANDS: &[&Spec] = &[
     &connection::AUTH,
     &server::BACKUP,
@@ -112,6 +113,26 @@ pub(crate) static COMMANDS: &[&Spec] = &[
     &stream::XREVRANGE,
     &stream::XSETID,
     &stream::XTRIM,
+];
+
+/// Every command of a monitor, sorted by name.
+pub(crate) static COMMANDS_OF_A_MONITOR: &[&Spec] = &[
+    &connection::AUTH,
+    &connection::CLIENT_OF_A_MONITOR,
+    &server::COMMAND,
+    &connection::HELLO,
+    &server::INFO_OF_A_MONITOR,
+    &connection::PING,
+    &pubsub::PSUBSCRIBE,
+    &sentinel::PUBLISH,
+    &pubsub::PUNSUBSCRIBE,
+    &connection::QUIT,
+    &connection::RESET,
+    &server::ROLE_OF_A_MONITOR,
+    &sentinel::SENTINEL,
+    &server::SHUTDOWN,
+    &pubsub::SUBSCRIBE,
+    &pubsub::UNSUBSCRIBE,
 ];
 
 #[cfg(test)]

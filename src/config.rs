@@ -43,7 +43,8 @@ pub(crate) use self::describe::describe;
 use self::form::OutputLimits;
 pub(crate) use self::form::{OutputLimit, Watermark, is_host};
 pub(crate) use self::id::*;
-pub(crate) use self::rewrite::RewriteError;
+pub(crate) use self::load::{ConfigError, Placed, Statement};
+pub(crate) use self::rewrite::{ADDED, RewriteError, quoted};
 use self::table::{DIRECTIVES, Directive, Meaning, When};
 use self::value::{Fault, Given, Kind, Source, Value};
 

@@ -42,6 +42,7 @@ use crate::pause::Released;
 use crate::pubsub::{Mail, Subscriber};
 use crate::refusal::Refusal;
 use crate::replication::feed::{self, Feed};
+use crate::sentinel::NotSaved;
 use crate::server::Server;
 use crate::session::Session;
 use crate::waiters::{Answer, Ticket, Unblock};
@@ -79,6 +80,8 @@ enum End {
     Gone,
     /// Too few replicas have what was executed, for too long.
     InDoubt,
+    /// The file of a monitor could not be written.
+    NotSaved,
     /// What was executed may not be acknowledged: the log failed, or the data were closed.
     Unacknowledged,
 }
@@ -280,8 +283,12 @@ impl Connection {
         }
     }
 
-    /// Returns when the log holds everything that the replies depend on.
+    /// Returns when the log holds everything that the replies depend on; of a monitor, the file.
     async fn committed(&self) -> Result<(), End> {
+        if let Some(sentinel) = &self.server.sentinel {
+            let saved = sentinel.saved(self.session.needs_state).await;
+            return saved.map_err(|NotSaved| End::NotSaved);
+        }
         let depends_on = self.session.depends_on;
         let Some(commits) = self.session.commits.as_ref() else {
             // There have been no data yet.
@@ -331,10 +338,15 @@ impl Connection {
             return Ok(());
         }
         if let Err(end) = self.committed().await {
-            if matches!(end, End::InDoubt) && self.sent == 0 {
+            let refusal = match end {
+                End::InDoubt => Some(Refusal::InDoubt),
+                End::NotSaved => Some(Refusal::NotSaved),
+                End::Gone | End::Unacknowledged => None,
+            };
+            if let Some(refusal) = refusal.filter(|_| self.sent == 0) {
                 self.output.clear();
                 let mut out = Writer::new(&mut self.output, self.session.protocol);
-                out.error(&Refusal::InDoubt);
+                out.error(&refusal);
                 self.send().await?;
             }
             return Err(end);

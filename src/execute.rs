@@ -8,7 +8,7 @@ use headwater_store::{Cold, DataError, Loaded, Lsn};
 
 use crate::clock;
 use crate::command::{
-    Access, Args, Body, Command, Cx, Data, Door, Halt, Lookups, Outcome, Park, TABLE, Traits,
+    Access, Args, Body, Command, Cx, Data, Door, Halt, Lookups, Outcome, Park, Traits,
 };
 use crate::loading::Opened;
 use crate::refusal::Refusal;
@@ -124,7 +124,7 @@ impl<'s> Round<'s> {
         let last = self.last.filter(|last| last.answers_to(request));
         let command = match last {
             Some(last) => last,
-            None => TABLE.lookup(request)?,
+            None => self.server.table.lookup(request)?,
         };
         if last.is_none() || self.calls == STRETCH_MAX {
             self.settle();

@@ -34,7 +34,6 @@ mod pubsub;
 mod refusal;
 mod replication;
 mod saves;
-#[allow(dead_code, reason = "the driver of the monitor is not there yet")]
 mod sentinel;
 mod server;
 mod session;

@@ -52,6 +52,8 @@ pub(crate) enum Refusal {
     NoSuchKey,
     NotAnInteger,
     NotInMulti,
+    /// The file of a monitor could not be written; the change has been made.
+    NotSaved,
     Protected,
     Protocol(ProtocolError),
     ReadOnly,
@@ -166,6 +168,7 @@ impl fmt::Display for Refusal {
             Self::NoReplicas => "NOREPLICAS Not enough good replicas to write.",
             Self::NoSuchKey => "ERR no such key",
             Self::NotAnInteger => "ERR value is not an integer or out of range",
+            Self::NotSaved => "ERR Failed to save config file. Check server logs.",
             Self::NotInMulti => "ERR Command not allowed inside a transaction",
             Self::Protected => {
                 "DENIED Headwater is running in protected mode because protected mode is enabled \

@@ -12,6 +12,7 @@ use crate::backups::Backups;
 use crate::chance::{self, Chance};
 use crate::clients::Clients;
 use crate::clock;
+use crate::command::{TABLE, TABLE_OF_A_MONITOR, Table};
 use crate::config::{self, Config};
 use crate::descriptors;
 use crate::expiry;
@@ -22,6 +23,7 @@ use crate::pause::Pause;
 use crate::pubsub::PubSub;
 use crate::replication::{Replication, keep, roles};
 use crate::saves::Saves;
+use crate::sentinel::{self, Sentinel, State, Unfit};
 use crate::space::{self, Space};
 use crate::stats::{self, Stats};
 use crate::waiters::Waiters;
@@ -29,6 +31,10 @@ use crate::waiters::Waiters;
 /// What every connection and every command may use.
 pub(crate) struct Server {
     pub(crate) config: Config,
+    /// What makes this a monitor, which has no data.
+    pub(crate) sentinel: Option<Sentinel>,
+    /// The commands that it knows.
+    pub(crate) table: &'static Table,
     pub(crate) loading: Loading,
     pub(crate) clients: Clients,
     pub(crate) space: Space,
@@ -50,8 +56,19 @@ pub(crate) struct Server {
 pub(crate) const REDIS_VERSION: &str = "7.2.4";
 
 impl Server {
-    fn new(config: Config, port: u16, logging: Logging) -> Self {
+    /// A server of streams, or the monitor that has this state.
+    fn new(config: Config, monitor: Option<State>, port: u16, logging: Logging) -> Self {
+        let sentinel = monitor.map(|mut state| {
+            state.global.port = port;
+            Sentinel::new(&state)
+        });
+        let table = match sentinel {
+            Some(_) => &*TABLE_OF_A_MONITOR,
+            None => &*TABLE,
+        };
         let server = Self {
+            sentinel,
+            table,
             replication: Replication::new(&config),
             config,
             loading: Loading::new(),
@@ -62,10 +79,10 @@ impl Server {
             waiters: Waiters::default(),
             pause: Pause::default(),
             pubsub: PubSub::default(),
-            stats: Stats::new(),
+            stats: Stats::new(table),
             chance: Chance::new(u64::from_le_bytes(chance::from_kernel())),
             identity: Identity {
-                run_id: random_id(),
+                run_id: chance::random_id(),
                 started_ms: clock::unix_ms(),
                 port,
             },
@@ -82,17 +99,41 @@ impl Server {
         self.pubsub.set_outbox_bytes(limit.hard_bytes);
     }
 
+    /// The monitor, for commands that only a monitor knows.
+    ///
+    /// # Panics
+    ///
+    /// In a server of streams.
+    pub(crate) fn sentinel(&self) -> &Sentinel {
+        self.sentinel.as_ref().expect("this is a monitor")
+    }
+
+    /// What it is, as clients are told.
+    pub(crate) fn mode(&self) -> &'static str {
+        match self.sentinel {
+            Some(_) => "sentinel",
+            None => "standalone",
+        }
+    }
+
     /// A server of this directory that listens to nobody.
     #[cfg(test)]
     pub(crate) fn in_dir(dir: &std::path::Path) -> Self {
         let config = Config::defaults();
         let disk = Arc::new(headwater_store::RealDisk);
         let store = headwater_store::Store::open(disk, dir, loading::options(&config));
-        let server = Self::new(config, 0, Logging::silent());
+        let server = Self::new(config, None, 0, Logging::silent());
         server
             .loading
             .finish(store.expect("the directory can hold data"));
         server
+    }
+
+    /// A monitor that watches nobody, and listens to nobody.
+    #[cfg(test)]
+    pub(crate) fn monitor() -> Self {
+        let state = State::new("0".repeat(40).into());
+        Self::new(Config::defaults(), Some(state), 0, Logging::silent())
     }
 }
 
@@ -117,6 +158,8 @@ pub(crate) enum Reason {
     Asked(&'static str),
     /// The log failed and takes nothing any more.
     LogFailed(String),
+    /// `SENTINEL SIMULATE-FAILURE` wanted a crash here.
+    Simulated,
     /// The data were closed, and cannot be opened again.
     Unusable(String),
 }
@@ -162,7 +205,9 @@ pub(crate) enum Fault {
     Open(OpenError),
     Reopen(String),
     Runtime(io::Error),
+    Simulated,
     Sync(String),
+    Unfit(Unfit),
 }
 
 impl fmt::Display for Fault {
@@ -177,7 +222,9 @@ impl fmt::Display for Fault {
             Self::Open(error) => write!(f, "could not open the data: {error}"),
             Self::Reopen(cause) => write!(f, "could not open the data again: {cause}"),
             Self::Runtime(source) => write!(f, "could not start the runtime: {source}"),
+            Self::Simulated => f.write_str("ends here, as SENTINEL SIMULATE-FAILURE asked"),
             Self::Sync(cause) => write!(f, "could not sync the log at the end: {cause}"),
+            Self::Unfit(unfit) => unfit.fmt(f),
         }
     }
 }
@@ -186,11 +233,19 @@ impl fmt::Display for Fault {
 /// start.
 const EXIT_LOG_FAILED: u8 = 74;
 
+/// The exit code of Redis' Sentinel after a crash that it simulates.
+const EXIT_SIMULATED: u8 = 99;
+
 impl Fault {
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
             Self::LogFailed(_) | Self::Sync(_) => EXIT_LOG_FAILED,
-            Self::Bind { .. } | Self::Open(_) | Self::Reopen(_) | Self::Runtime(_) => 1,
+            Self::Simulated => EXIT_SIMULATED,
+            Self::Bind { .. }
+            | Self::Open(_)
+            | Self::Reopen(_)
+            | Self::Runtime(_)
+            | Self::Unfit(_) => 1,
         }
     }
 }
@@ -200,13 +255,17 @@ impl Fault {
 /// # Errors
 ///
 /// The server could not start, or its log failed.
-pub(crate) fn run(config: Config, logging: Logging) -> Result<(), Fault> {
+pub(crate) fn run(config: Config, monitor: Option<State>, logging: Logging) -> Result<(), Fault> {
     descriptors::provide(&config);
     let listeners = listener::bind(&config)?;
+    if let Some(state) = &monitor {
+        // Behind the door: a monitor that is there already has its file.
+        sentinel::establish(&config, state).map_err(Fault::Unfit)?;
+    }
     let port = listeners
         .first()
         .map_or(0, |listener| listener.address.port());
-    let server = Arc::new(Server::new(config, port, logging));
+    let server = Arc::new(Server::new(config, monitor, port, logging));
     let workers = workers(&server.config);
     let mut builder = if workers == 1 {
         tokio::runtime::Builder::new_current_thread()
@@ -225,10 +284,12 @@ pub(crate) fn run(config: Config, logging: Logging) -> Result<(), Fault> {
         .map_or(Ok(()), |opened| opened.store.close());
     match (reason?, closed) {
         (Reason::LogFailed(cause), _) => Err(Fault::LogFailed(cause)),
+        (Reason::Simulated, _) => Err(Fault::Simulated),
         (Reason::Unusable(cause), _) => Err(Fault::Reopen(cause)),
         (Reason::Asked(by), Ok(())) => {
             match opened {
                 Some(_) => tracing::info!("stopped by {by}; everything is on disk"),
+                None if server.sentinel.is_some() => tracing::info!("stopped by {by}"),
                 None => tracing::info!("stopped by {by} before the data were loaded"),
             }
             Ok(())
@@ -250,6 +311,12 @@ async fn serve(server: &Arc<Server>, listeners: Vec<Listener>) -> Result<Reason,
     }
     tokio::spawn(stats::run(Arc::clone(server)));
     tokio::spawn(signals(Arc::clone(server)));
+    if let Some(sentinel) = &server.sentinel {
+        tokio::spawn(sentinel::driver::run(Arc::clone(server)));
+        let id = sentinel.with(|monitor, _| monitor.id().to_owned());
+        tracing::info!("Headwater {version} serves on {addresses} as a monitor whose ID is {id}");
+        return Ok(server.shutdown.requested().await);
+    }
     tracing::info!("Headwater {version} listens on {addresses} and loads its data from {dir}");
     let store = tokio::select! {
         biased;
@@ -294,10 +361,4 @@ fn workers(config: &Config) -> usize {
         Ok(0) | Err(_) => std::thread::available_parallelism().map_or(1, usize::from),
         Ok(count) => count,
     }
-}
-
-/// Forty hexadecimal digits from the kernel's generator.
-fn random_id() -> String {
-    let bytes = chance::from_kernel::<20>();
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

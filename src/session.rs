@@ -30,6 +30,8 @@ pub(crate) struct Session {
     pub(crate) commits: Option<Arc<Commits>>,
     /// The LSN, of that life, that the replies written so far depend on.
     pub(crate) depends_on: Lsn,
+    /// The state of a monitor that the replies written so far depend on.
+    pub(crate) needs_state: u64,
     /// It has made the data grow since it last rested.
     pub(crate) adds: bool,
     /// What it hears; none until it subscribes to something.
@@ -87,6 +89,7 @@ impl Session {
             life: 0,
             commits: None,
             depends_on: Lsn::ZERO,
+            needs_state: 0,
             adds: false,
             subscriber: None,
             publishes: false,

@@ -1,12 +1,14 @@
 //! From the command line to a running server.
 
+use std::ffi::OsString;
 use std::io::{self, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use crate::command;
 use crate::config::{self, Config};
 use crate::logging::Logging;
+use crate::sentinel::{self, State};
 use crate::server;
 use crate::tools;
 
@@ -15,11 +17,15 @@ const HELP: &str = "\
 Headwater: durable streams over the Redis protocol
 
 usage: headwater [FILE] [--DIRECTIVE VALUE ...]
+       headwater --sentinel FILE [--DIRECTIVE VALUE ...]
        headwater check DIR
        headwater backup DIR TARGET
 
   FILE                 a configuration file in the manner of redis.conf; - reads standard input
   --DIRECTIVE VALUE    any directive of the file, for example --port 7000 --dir /var/lib/headwater
+  --sentinel FILE      watches masters, and has replicas take their place, as Redis' Sentinel does;
+                       FILE is one in the manner of sentinel.conf, and is written; a program whose
+                       name contains \"sentinel\" does so without being told
   check DIR            verifies the data in DIR, tells every finding, and ends with 0 (whole),
                        1 (torn, as by a crash), 2 (damaged), 64 (usage) or 74 (unreadable)
   backup DIR TARGET    copies the data in DIR, which no server uses, to a new directory
@@ -28,7 +34,8 @@ usage: headwater [FILE] [--DIRECTIVE VALUE ...]
   --version            prints the version
   --help               prints this
 
-Without arguments it serves on 127.0.0.1:6379 with its data in ./headwater-data.
+Without arguments it serves on 127.0.0.1:6379 with its data in ./headwater-data. A monitor serves on
+port 26379 of all addresses.
 ";
 
 /// Runs the program and says how it ended.
@@ -46,9 +53,9 @@ pub fn main() -> ExitCode {
         }
         _ => {}
     }
-    let config = match Config::load(args.into_iter()) {
-        Ok(config) => config,
-        Err(error) => return complain(&error.to_string(), 1),
+    let (config, monitor) = match load(args) {
+        Ok(loaded) => loaded,
+        Err(error) => return complain(&error, 1),
     };
     let logging = match Logging::start(&config) {
         Ok(logging) => logging,
@@ -65,7 +72,7 @@ pub fn main() -> ExitCode {
             return complain(&format!("could not write the pid file {path}: {error}"), 1);
         }
     };
-    let code = match server::run(config, logging) {
+    let code = match server::run(config, monitor, logging) {
         Ok(()) => ExitCode::SUCCESS,
         Err(fault) => {
             tracing::error!("{fault}");
@@ -75,6 +82,25 @@ pub fn main() -> ExitCode {
     drop(pid_file);
     code
 }
+
+/// What the arguments ask for: with the state of a monitor, if that is what this is to be.
+fn load(mut args: Vec<OsString>) -> Result<(Config, Option<State>), String> {
+    let name = std::env::args_os().next().unwrap_or_default();
+    let name = Path::new(&name).file_name().unwrap_or_default();
+    let is_told = args.iter().any(|arg| arg == MONITOR);
+    if !is_told && !name.to_string_lossy().contains("sentinel") {
+        let config = Config::load(args.into_iter()).map_err(|error| error.to_string())?;
+        return Ok((config, None));
+    }
+    args.retain(|arg| arg != MONITOR);
+    let loaded = Config::load_monitor(args.into_iter());
+    let (config, lines) = loaded.map_err(|error| error.to_string())?;
+    let state = sentinel::read(&config, &lines).map_err(|unfit| unfit.to_string())?;
+    Ok((config, Some(state)))
+}
+
+/// The argument that makes a monitor, wherever it stands.
+const MONITOR: &str = "--sentinel";
 
 /// Tells the operator once which of the directives that were set mean nothing here.
 fn say_what_has_no_effect(config: &Config) {

@@ -8,13 +8,15 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 use crate::clock;
-use crate::command::{Command, Lookups, TABLE};
+use crate::command::{Command, Lookups, Table};
 use crate::refusal::Refusal;
 use crate::server::Server;
 use crate::session::Session;
 
 /// Counters since the start or `CONFIG RESETSTAT`.
 pub(crate) struct Stats {
+    table: &'static Table,
+    /// As many as there are commands in the table, in the same order.
     by_command: Box<[Calls]>,
     errors: Mutex<BTreeMap<String, u64>>,
     pub(crate) commands: AtomicU64,
@@ -71,9 +73,10 @@ pub(crate) struct Calls {
 const ERRORS_MAX: usize = 128;
 
 impl Stats {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(table: &'static Table) -> Self {
         Self {
-            by_command: TABLE.all.iter().map(|_| Calls::default()).collect(),
+            table,
+            by_command: table.all.iter().map(|_| Calls::default()).collect(),
             errors: Mutex::default(),
             commands: AtomicU64::new(0),
             error_replies: AtomicU64::new(0),
@@ -111,7 +114,7 @@ impl Stats {
     /// Counts the end of a command that waited; waiting is not running.
     pub(crate) fn waited(&self, session: &Session, refusal: Option<&Refusal>) {
         if let Some(number) = session.client.last_command() {
-            let command = &TABLE.all[number];
+            let command = &self.table.all[number];
             self.ran(command, 1, Duration::ZERO);
             if let Some(refusal) = refusal {
                 self.failed(command, refusal);
@@ -149,7 +152,8 @@ impl Stats {
 
     /// The commands that were called or refused, with their counters.
     pub(crate) fn commands(&self) -> impl Iterator<Item = (&'static Command, &Calls)> {
-        TABLE.all.iter().zip(&self.by_command).filter(|(_, calls)| {
+        let all = self.table.all.iter().zip(&self.by_command);
+        all.filter(|(_, calls)| {
             calls.calls.load(Ordering::Relaxed) + calls.rejected.load(Ordering::Relaxed) > 0
         })
     }
@@ -231,10 +235,11 @@ pub(crate) async fn run(server: Arc<Server>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::command::TABLE;
 
     #[test]
     fn rates_are_averages_over_the_samples_that_are_kept() {
-        let stats = Stats::new();
+        let stats = Stats::new(&TABLE);
         assert_eq!(stats.rates(), Rates::default());
         let now = clock::instant();
         let sample = |ms, commands| Sample {

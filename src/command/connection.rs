@@ -10,7 +10,7 @@ mod reset;
 mod select;
 
 pub(crate) use auth::AUTH;
-pub(crate) use client::CLIENT;
+pub(crate) use client::{CLIENT, CLIENT_OF_A_MONITOR};
 pub(crate) use echo::ECHO;
 pub(crate) use hello::HELLO;
 pub(crate) use ping::PING;

@@ -1,12 +1,17 @@
 //! The table as a document.
 
-use crate::command::{COMMANDS, Group, Spec};
+use crate::command::{COMMANDS, COMMANDS_OF_A_MONITOR, Group, Spec};
 
 /// Markdown: a table with one row per chapter, and in it the commands with their subcommands.
 pub(crate) fn describe() -> String {
     let mut text = String::from("| chapter | commands |\n|---|---|\n");
     for (group, title) in CHAPTERS {
-        let commands: Vec<String> = COMMANDS
+        // What both know is in the first of the tables.
+        let table = match group {
+            Group::Sentinel => COMMANDS_OF_A_MONITOR,
+            _ => COMMANDS,
+        };
+        let commands: Vec<String> = table
             .iter()
             .filter(|spec| spec.group == group)
             .map(|spec| describe_one(spec))
@@ -17,13 +22,14 @@ pub(crate) fn describe() -> String {
 }
 
 /// In the order in which people ask for them.
-const CHAPTERS: [(Group, &str); 6] = [
+const CHAPTERS: [(Group, &str); 7] = [
     (Group::Stream, "Streams"),
     (Group::Generic, "Generic"),
     (Group::Transactions, "Transactions"),
     (Group::Pubsub, "Publish and subscribe"),
     (Group::Connection, "Connections"),
     (Group::Server, "Server"),
+    (Group::Sentinel, "Monitor"),
 ];
 
 /// The name, and in brackets what may follow it.

@@ -3,9 +3,7 @@
 //! The shape is Redis' (a line for the syntax, an indented one for the meaning); the texts are the
 //! syntax trees and summaries of the [`Spec`]s, so that no help is ever out of date.
 
-use crate::command::{
-    Access, Arg, Args, Body, Cx, Group, Halt, Kind, Outcome, Spec, TABLE, Traits,
-};
+use crate::command::{Access, Arg, Args, Body, Cx, Group, Halt, Kind, Outcome, Spec, Traits};
 
 /// The HELP of a container.
 pub(crate) const fn help(group: Group, since: &'static str) -> Spec {
@@ -24,7 +22,7 @@ pub(crate) const fn help(group: Group, since: &'static str) -> Spec {
 }
 
 fn run(cx: &mut Cx<'_>, args: &mut Args<'_>) -> Result<Outcome, Halt> {
-    let Some(container) = TABLE.find(args.request().word(0)) else {
+    let Some(container) = cx.server.table.find(args.request().word(0)) else {
         unreachable!("the container was looked up to get here")
     };
     let subcommands = container.spec.subcommands();

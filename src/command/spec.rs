@@ -46,6 +46,7 @@ pub(crate) enum Group {
     Connection,
     Generic,
     Pubsub,
+    Sentinel,
     Server,
     Stream,
     Transactions,

@@ -1,11 +1,15 @@
-//! The table as lookups need it: by name, with what follows from a command computed once.
+//! A table of commands as lookups need it: by name, with what follows from a command computed once.
+//!
+//! There are two, and a process has one of them (`Server::table`): [`TABLE`] of a server of
+//! streams, [`TABLE_OF_A_MONITOR`] of a monitor. Both are made of the same values. A command's
+//! number is its place in one of them, and means nothing in the other.
 
 use std::sync::LazyLock;
 
 use foldhash::HashMap;
 use headwater_resp::Request;
 
-use crate::command::{COMMANDS, Spec};
+use crate::command::{COMMANDS, COMMANDS_OF_A_MONITOR, Spec};
 use crate::refusal::Refusal;
 
 /// A command of the table with what is derived from it once.
@@ -38,12 +42,12 @@ pub(crate) struct Table {
 const NAME_MAX: usize = 32;
 
 impl Table {
-    fn new() -> Self {
+    fn new(commands: &[&'static Spec]) -> Self {
         let mut table = Self {
             all: Vec::new(),
             by_name: HashMap::default(),
         };
-        for &spec in COMMANDS {
+        for &spec in commands {
             let number = table.add(spec, spec.name.to_owned(), 1, None);
             table.by_name.insert(spec.name, number);
             for &sub in spec.subcommands() {
@@ -137,8 +141,12 @@ impl Command {
     }
 }
 
-/// The one table of this process.
-pub(crate) static TABLE: LazyLock<Table> = LazyLock::new(Table::new);
+/// What a server of streams knows.
+pub(crate) static TABLE: LazyLock<Table> = LazyLock::new(|| Table::new(COMMANDS));
+
+/// What a monitor knows.
+pub(crate) static TABLE_OF_A_MONITOR: LazyLock<Table> =
+    LazyLock::new(|| Table::new(COMMANDS_OF_A_MONITOR));
 
 fn lower<R>(name: &[u8], find: impl FnOnce(&str) -> Option<R>) -> Option<R> {
     let mut buffer = [0; NAME_MAX];

@@ -13,7 +13,10 @@ use headwater_store::Loaded;
 use tokio::runtime::Runtime;
 
 use super::facts::NoKeys;
-use super::{Arg, Body, COMMANDS, Command, Kind, Spec, TABLE, Traits, describe};
+use super::{
+    Arg, Body, COMMANDS, COMMANDS_OF_A_MONITOR, Command, Kind, Spec, TABLE, TABLE_OF_A_MONITOR,
+    Table, Traits, describe,
+};
 use crate::clients::Client;
 use crate::execute::{Round, Step};
 use crate::pause::Cause;
@@ -59,9 +62,15 @@ struct Bench {
 }
 
 impl Bench {
-    fn new() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let server = Server::in_dir(dir.path());
+    /// One of each kind.
+    fn all() -> [Self; 2] {
+        let dirs = [(); 2].map(|()| tempfile::tempdir().unwrap());
+        let servers = [Server::in_dir(dirs[0].path()), Server::monitor()];
+        let mut servers = servers.into_iter();
+        dirs.map(|dir| Self::of(servers.next().unwrap(), dir))
+    }
+
+    fn of(server: Server, dir: tempfile::TempDir) -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -82,6 +91,11 @@ impl Bench {
             _runtime: runtime,
             _dir: dir,
         }
+    }
+
+    /// What it knows, but for containers.
+    fn commands(&self) -> impl Iterator<Item = &'static Command> + use<> {
+        commands(self.server.table)
     }
 
     /// What a new connection is replied; nothing if it waits.
@@ -186,11 +200,16 @@ fn name_words(command: &Command) -> Vec<String> {
         .collect()
 }
 
-fn commands() -> impl Iterator<Item = &'static Command> {
-    TABLE
+fn commands(table: &'static Table) -> impl Iterator<Item = &'static Command> {
+    table
         .all
         .iter()
         .filter(|command| matches!(command.spec.body, Body::Run(_)))
+}
+
+/// The commands of both tables.
+fn all() -> impl Iterator<Item = &'static Command> {
+    TABLE.all.iter().chain(&TABLE_OF_A_MONITOR.all)
 }
 
 /// The shortest request of a command.
@@ -202,24 +221,25 @@ fn shortest(command: &Command) -> Vec<String> {
 
 #[test]
 fn parsers_take_whatever_the_trees_generate() {
-    let bench = Bench::new();
     let mut asked = 0;
-    for command in commands() {
-        for args in sequences(command.spec.args) {
-            let words = [name_words(command), args].concat();
-            let reply = bench.ask(&words);
-            asked += 1;
-            let excluded = EXCLUSIONS.iter().any(|(name, tokens, refusal)| {
-                *name == command.full_name
-                    && tokens
-                        .iter()
-                        .all(|token| words.iter().any(|word| word == token))
-                    && reply.starts_with(refusal)
-            });
-            assert!(
-                excluded || !SYNTAX.iter().any(|refusal| reply.starts_with(refusal)),
-                "{words:?}: {reply}"
-            );
+    for bench in Bench::all() {
+        for command in bench.commands() {
+            for args in sequences(command.spec.args) {
+                let words = [name_words(command), args].concat();
+                let reply = bench.ask(&words);
+                asked += 1;
+                let excluded = EXCLUSIONS.iter().any(|(name, tokens, refusal)| {
+                    *name == command.full_name
+                        && tokens
+                            .iter()
+                            .all(|token| words.iter().any(|word| word == token))
+                        && reply.starts_with(refusal)
+                });
+                assert!(
+                    excluded || !SYNTAX.iter().any(|refusal| reply.starts_with(refusal)),
+                    "{words:?}: {reply}"
+                );
+            }
         }
     }
     assert!(asked > 500, "only {asked} requests were generated");
@@ -227,21 +247,23 @@ fn parsers_take_whatever_the_trees_generate() {
 
 #[test]
 fn a_missing_word_is_refused() {
-    let bench = Bench::new();
-    for command in commands().filter(|command| command.arity.unsigned_abs() > 1) {
-        let mut words = shortest(command);
-        words.pop();
-        let reply = bench.ask(&words);
-        let refused = SYNTAX.iter().any(|refusal| reply.starts_with(refusal));
-        // COMMAND alone is a request of its own.
-        assert!(refused || words == ["COMMAND"], "{words:?}: {reply}");
+    for bench in Bench::all() {
+        let takes_words = |command: &&Command| command.arity.unsigned_abs() > 1;
+        for command in bench.commands().filter(takes_words) {
+            let mut words = shortest(command);
+            words.pop();
+            let reply = bench.ask(&words);
+            let refused = SYNTAX.iter().any(|refusal| reply.starts_with(refusal));
+            // COMMAND alone is a request of its own.
+            assert!(refused || words == ["COMMAND"], "{words:?}: {reply}");
+        }
     }
 }
 
 #[test]
 fn an_option_without_its_value_is_refused() {
-    let bench = Bench::new();
-    for command in commands() {
+    let [bench, _] = Bench::all();
+    for command in bench.commands() {
         let last_option = command.spec.args.last().filter(|arg| {
             arg.optional && arg.token.is_some() && !matches!(arg.kind, Kind::PureToken)
         });
@@ -261,16 +283,20 @@ fn an_extra_word_is_refused() {
                 || matches!(arg.kind, Kind::Block(parts) if repeats(parts))
         })
     }
-    let bench = Bench::new();
-    for command in commands() {
-        if repeats(command.spec.args) || command.spec.traits.has(Traits::ANY_WORDS) {
-            continue;
-        }
-        for args in sequences(command.spec.args) {
-            let surplus = vec!["surplus".to_owned(); 3];
-            let words = [name_words(command), args, surplus].concat();
-            let reply = bench.ask(&words);
-            assert!(reply.starts_with('-'), "{words:?}: {reply}");
+    fn is_open(command: &Command) -> bool {
+        // What is behind SET or GET repeats.
+        repeats(command.spec.args)
+            || command.spec.traits.has(Traits::ANY_WORDS)
+            || command.full_name == "sentinel|config"
+    }
+    for bench in Bench::all() {
+        for command in bench.commands().filter(|command| !is_open(command)) {
+            for args in sequences(command.spec.args) {
+                let surplus = vec!["surplus".to_owned(); 3];
+                let words = [name_words(command), args, surplus].concat();
+                let reply = bench.ask(&words);
+                assert!(reply.starts_with('-'), "{words:?}: {reply}");
+            }
         }
     }
 }
@@ -287,9 +313,11 @@ fn names_are_sorted_and_stand_once() {
             );
         }
     };
-    check(COMMANDS);
-    for spec in COMMANDS {
-        check(spec.subcommands());
+    for commands in [COMMANDS, COMMANDS_OF_A_MONITOR] {
+        check(commands);
+        for spec in commands {
+            check(spec.subcommands());
+        }
     }
 }
 
@@ -315,7 +343,7 @@ fn facts_have_their_form() {
             }
         }
     }
-    for command in &TABLE.all {
+    for command in all() {
         let spec = command.spec;
         assert_eq!(spec.name, spec.name.to_lowercase());
         check_version(spec.since);
@@ -456,11 +484,7 @@ fn every_spec_of_a_file_is_in_the_table() {
     let mut names = BTreeSet::new();
     let commands = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/command");
     names_in(&commands, &mut names);
-    let known: BTreeSet<String> = TABLE
-        .all
-        .iter()
-        .map(|command| command.spec.name.to_owned())
-        .collect();
+    let known: BTreeSet<String> = all().map(|command| command.spec.name.to_owned()).collect();
     let forgotten: Vec<_> = names.difference(&known).collect();
     assert!(forgotten.is_empty(), "{forgotten:?}");
     assert!(names.len() > 50, "{names:?}");
@@ -469,17 +493,20 @@ fn every_spec_of_a_file_is_in_the_table() {
 #[test]
 fn the_document_names_every_command_once() {
     let document = describe();
-    for spec in COMMANDS {
+    let of_a_monitor = TABLE_OF_A_MONITOR.find(b"sentinel").unwrap().spec;
+    let specs: Vec<&Spec> = COMMANDS.iter().copied().chain([of_a_monitor]).collect();
+    let subcommands: Vec<&Spec> = specs
+        .iter()
+        .flat_map(|spec| spec.subcommands())
+        .copied()
+        .collect();
+    for spec in &specs {
         let name = format!("`{}`", spec.name.to_uppercase());
         let places = document.matches(&name).count();
-        let as_subcommand = TABLE
-            .all
-            .iter()
-            .filter(|command| command.depth == 2 && command.spec.name == spec.name)
-            .count();
+        let is_alike = |subcommand: &&&Spec| subcommand.name == spec.name;
+        let as_subcommand = subcommands.iter().filter(is_alike).count();
         assert_eq!(places - as_subcommand, 1, "{name}");
     }
-    let subcommands = COMMANDS.iter().map(|spec| spec.subcommands().len());
     let names = document.matches('`').count() / 2;
-    assert_eq!(names, COMMANDS.len() + subcommands.sum::<usize>());
+    assert_eq!(names, specs.len() + subcommands.len());
 }

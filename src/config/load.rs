@@ -21,6 +21,10 @@
 //! | `"--port 7000"`, one argument | the same as two |
 //!
 //! Relative paths are relative to the working directory, those of `include` too.
+//!
+//! A monitor's file holds `sentinel ...` lines as well. They are collected here, with their places,
+//! and obeyed by those who know them. Sentinels and servers of Redis write a line about the user
+//! `default` into their files; it is accepted where it says what is so here.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -29,9 +33,9 @@ use std::path::{Path, PathBuf};
 
 use headwater_resp::split_words;
 
-use super::table::REFUSED_STATEMENTS;
-use super::value::{Fault, Source};
-use super::{Config, named};
+use super::table::{NO_ACL, REFUSED_STATEMENTS};
+use super::value::{Fault, Source, Value};
+use super::{BIND, Config, PORT, PROTECTED_MODE, REQUIREPASS, named};
 use crate::glob::{self, Case};
 
 /// How deep files may include files. A file that includes itself ends here.
@@ -69,9 +73,28 @@ enum Wrong {
     NotUtf8,
     Quotes,
     Refused(&'static str),
+    Said(String),
     Unknown,
     Unreadable(io::Error),
     Value(Fault),
+}
+
+/// A `sentinel ...` line of a file.
+#[derive(Debug)]
+pub(crate) struct Placed {
+    place: Place,
+    /// What stands behind `sentinel`.
+    pub(crate) words: Vec<String>,
+}
+
+impl Placed {
+    /// The error that this line is, as it cannot be obeyed.
+    pub(crate) fn wrong(&self, why: String) -> ConfigError {
+        ConfigError {
+            place: self.place.clone(),
+            wrong: Wrong::Said(why),
+        }
+    }
 }
 
 impl Config {
@@ -80,15 +103,59 @@ impl Config {
     /// # Errors
     /// The first thing that cannot be read or obeyed.
     pub(crate) fn load(args: impl Iterator<Item = OsString>) -> Result<Self, ConfigError> {
-        let mut config = Self::defaults();
+        let mut loader = Loader {
+            config: Self::defaults(),
+            sentinel: None,
+            user: None,
+        };
+        loader.load(args)?;
+        Ok(loader.config)
+    }
+
+    /// The configuration that a monitor is asked for, whose defaults are those of Redis' Sentinel;
+    /// and the lines that are for it alone.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub(crate) fn load_monitor(
+        args: impl Iterator<Item = OsString>,
+    ) -> Result<(Self, Vec<Placed>), ConfigError> {
+        let config = Self::defaults();
+        config.store(BIND, Value::Text("* -::*".to_owned()));
+        config.store(PORT, Value::Number(26379));
+        config.store(PROTECTED_MODE, Value::Number(0));
+        let mut loader = Loader {
+            config,
+            sentinel: Some(Vec::new()),
+            user: None,
+        };
+        loader.load(args)?;
+        Ok((loader.config, loader.sentinel.unwrap_or_default()))
+    }
+}
+
+/// Reads files and arguments in their order.
+struct Loader {
+    config: Config,
+    /// What is collected for a monitor; `None` for a server.
+    sentinel: Option<Vec<Placed>>,
+    /// A line that says that `default` has a password.
+    user: Option<ConfigError>,
+}
+
+impl Loader {
+    fn load(&mut self, args: impl Iterator<Item = OsString>) -> Result<(), ConfigError> {
         let mut args = args.peekable();
         if let Some(file) = args.next_if(|arg| !arg.as_encoded_bytes().starts_with(b"--")) {
-            config.load_named(&file)?;
+            self.load_named(&file)?;
         }
         for option in options(args)? {
-            config.obey(&option, INCLUDE_DEPTH_MAX, |wrong| option.wrong(wrong))?;
+            self.obey(&option, INCLUDE_DEPTH_MAX, |wrong| option.wrong(wrong))?;
         }
-        Ok(config)
+        match self.user.take() {
+            Some(error) if self.config.text(REQUIREPASS).is_empty() => Err(error),
+            _ => Ok(()),
+        }
     }
 
     /// The first argument: a path, or `-` for the standard input.
@@ -96,7 +163,8 @@ impl Config {
         let path = Path::new(file);
         if path != Path::new("-") {
             self.load_file(path, INCLUDE_DEPTH_MAX)?;
-            self.file = Some(std::path::absolute(path).map_err(|error| unreadable(path, error))?);
+            let file = std::path::absolute(path).map_err(|error| unreadable(path, error))?;
+            self.config.file = Some(file);
             return Ok(());
         }
         let path = Path::new("standard input");
@@ -107,12 +175,17 @@ impl Config {
         self.load_text(path, &text, INCLUDE_DEPTH_MAX)
     }
 
-    fn load_file(&self, path: &Path, depth_left: usize) -> Result<(), ConfigError> {
+    fn load_file(&mut self, path: &Path, depth_left: usize) -> Result<(), ConfigError> {
         let text = std::fs::read(path).map_err(|error| unreadable(path, error))?;
         self.load_text(path, &text, depth_left)
     }
 
-    fn load_text(&self, path: &Path, text: &[u8], depth_left: usize) -> Result<(), ConfigError> {
+    fn load_text(
+        &mut self,
+        path: &Path,
+        text: &[u8],
+        depth_left: usize,
+    ) -> Result<(), ConfigError> {
         for (index, line) in text.split(|&byte| byte == b'\n').enumerate() {
             let wrong = |wrong| ConfigError {
                 place: Place::Line {
@@ -132,22 +205,33 @@ impl Config {
     /// Sets a directive, or includes files. `place` says where a fault of the statement is; one in
     /// an included file has a place of its own.
     fn obey(
-        &self,
+        &mut self,
         statement: &Statement,
         depth_left: usize,
         place: impl Fn(Wrong) -> ConfigError,
     ) -> Result<(), ConfigError> {
         let Statement { name, words } = statement;
-        if name != "include" {
-            let words: Vec<&str> = words.iter().map(String::as_str).collect();
-            return self.apply(name, &words).map_err(place);
-        }
-        if depth_left == 0 {
-            return Err(place(Wrong::IncludeTooDeep));
-        }
-        for pattern in words {
-            for file in included(pattern).map_err(|error| place(Wrong::Unreadable(error)))? {
-                self.load_file(&file, depth_left - 1)?;
+        match (&**name, &mut self.sentinel) {
+            ("include", _) if depth_left == 0 => return Err(place(Wrong::IncludeTooDeep)),
+            ("include", _) => {
+                for pattern in words {
+                    let files = included(pattern);
+                    for file in files.map_err(|error| place(Wrong::Unreadable(error)))? {
+                        self.load_file(&file, depth_left - 1)?;
+                    }
+                }
+            }
+            ("sentinel", Some(sentinel)) => sentinel.push(Placed {
+                place: place(Wrong::Unknown).place,
+                words: words.clone(),
+            }),
+            ("user", _) if is_everybody(words) => {
+                let has_password = words.iter().any(|word| word.starts_with('#'));
+                self.user = has_password.then(|| place(Wrong::Refused(NO_ACL)));
+            }
+            _ => {
+                let words: Vec<&str> = words.iter().map(String::as_str).collect();
+                self.apply(name, &words).map_err(place)?;
             }
         }
         Ok(())
@@ -162,17 +246,30 @@ impl Config {
             return Err(Wrong::Refused(why));
         }
         let (id, _) = named(name.as_bytes()).ok_or(Wrong::Unknown)?;
-        let value = self.parse(id, words, Source::Start).map_err(Wrong::Value)?;
-        self.store(id, value);
+        let value = self.config.parse(id, words, Source::Start);
+        self.config.store(id, value.map_err(Wrong::Value)?);
         Ok(())
     }
 }
 
+/// Whether the words behind `user` say what is so here: there is `default`, who may do everything,
+/// with a password or without. Which password, says `requirepass`.
+fn is_everybody(words: &[String]) -> bool {
+    const RULES: &[&str] = &["on", "nopass", "sanitize-payload", "~*", "&*", "+@all"];
+    let (name, rules) = match words.split_first() {
+        Some((name, rules)) => (&**name, rules),
+        None => ("", words),
+    };
+    let is_so = |rule: &String| RULES.contains(&&**rule) || rule.starts_with('#');
+    let says = |wanted: &str| rules.iter().any(|rule| rule == wanted);
+    name == "default" && ["on", "~*", "+@all"].map(says) == [true; 3] && rules.iter().all(is_so)
+}
+
 /// A line of a file that says something, or one `--directive word ...`.
-pub(super) struct Statement {
+pub(crate) struct Statement {
     /// In small letters.
-    name: String,
-    words: Vec<String>,
+    pub(crate) name: String,
+    pub(crate) words: Vec<String>,
 }
 
 impl Statement {
@@ -218,12 +315,9 @@ impl Statement {
         }
     }
 
-    /// The name of a line that [`Config::load`] has accepted; `None` where it names nothing.
-    pub(super) fn name_of(line: &str) -> Option<String> {
-        Self::parse(line.as_bytes())
-            .ok()
-            .flatten()
-            .map(|statement| statement.name)
+    /// What a line says that [`Config::load`] has accepted; `None` where it says nothing.
+    pub(crate) fn of(line: &str) -> Option<Self> {
+        Self::parse(line.as_bytes()).ok().flatten()
     }
 }
 
@@ -325,6 +419,7 @@ impl fmt::Display for ConfigError {
             Wrong::NotUtf8 => Fault::NotUtf8.fmt(f),
             Wrong::Quotes => f.write_str("unbalanced quotes"),
             Wrong::Refused(why) => write!(f, "not supported: {why}"),
+            Wrong::Said(why) => f.write_str(why),
             Wrong::Unknown => f.write_str("unknown directive"),
             Wrong::Unreadable(error) => write!(f, "cannot be read: {error}"),
             Wrong::Value(Fault::Fixed(why)) => write!(f, "not supported: {why}"),

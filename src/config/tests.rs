@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::path::Path;
 
+use super::table::NO_ACL;
 use super::*;
 
 /// The configuration that these arguments make, or the line that says why not.
@@ -676,3 +677,65 @@ const REDIS_DIRECTIVES: &str = "\
     tls-session-caching tracking-table-max-keys unixsocket unixsocketperm \
     vset-force-single-threaded-execution zset-max-listpack-entries zset-max-listpack-value \
     zset-max-ziplist-entries zset-max-ziplist-value";
+
+#[test]
+fn what_redis_writes_about_its_user_is_read_where_it_is_so() {
+    const HASH: &str = "#2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae";
+    let password = "requirepass foo";
+    for rules in ["nopass", "nopass sanitize-payload"] {
+        let line = format!("user default on {rules} ~* &* +@all");
+        assert!(load_text(&line, &[]).is_ok(), "{line}");
+    }
+    let hashed = format!("user default on {HASH} ~* &* +@all");
+    for text in [
+        format!("{hashed}\n{password}"),
+        format!("{password}\n{hashed}"),
+    ] {
+        assert!(load_text(&text, &[]).is_ok(), "{text}");
+    }
+    for line in [
+        &*hashed,
+        "user default on >foo ~* &* +@all",
+        "user default off nopass ~* &* +@all",
+        "user default on nopass ~key &* +@all",
+        "user default on nopass ~* &* +@all -get",
+        "user ann on nopass ~* &* +@all",
+        "user",
+    ] {
+        let wanted = format!("DIR/main, line 1: '{line}': not supported: {NO_ACL}");
+        let wanted = wanted.chars().take(400).collect::<String>();
+        assert_eq!(load_text(line, &[]).err(), Some(wanted));
+    }
+}
+
+#[test]
+fn a_monitor_begins_as_a_sentinel_of_redis_does() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("file");
+    let text = "sentinel monitor a 127.0.0.1 1 2\n\nprotected-mode yes\nSENTINEL myid \"a b\"\n";
+    std::fs::write(&path, text).unwrap();
+    let args = [path.into_os_string(), "--port".into(), "7".into()];
+    let (config, lines) = Config::load_monitor(args.into_iter()).unwrap();
+    assert_eq!(get(&config, "bind"), "* -::*");
+    assert_eq!(get(&config, "protected-mode"), "yes");
+    assert_eq!(get(&config, "port"), "7");
+    let words: Vec<_> = lines.iter().map(|line| line.words.join("|")).collect();
+    assert_eq!(words, ["monitor|a|127.0.0.1|1|2", "myid|a b"]);
+    let wrong = lines[1].wrong("no ID".to_owned()).to_string();
+    assert!(
+        wrong.ends_with("file, line 4: 'SENTINEL myid \"a b\"': no ID"),
+        "{wrong}"
+    );
+    let (config, _) = Config::load_monitor(std::iter::empty()).unwrap();
+    assert_eq!(get(&config, "port"), "26379");
+    assert_eq!(get(&config, "protected-mode"), "no");
+}
+
+#[test]
+fn any_text_can_be_written_and_read() {
+    for text in ["", "plain", "two words", "\"\\'", "\0\t\n\x7f", "\u{e9}#"] {
+        let line = format!("name {}", quoted(text));
+        let statement = Statement::of(&line).unwrap();
+        assert_eq!(statement.words, [text], "{line}");
+    }
+}

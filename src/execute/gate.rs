@@ -32,6 +32,9 @@ const GATES: &[Gate] = &[
     loaded,
 ];
 
+/// A monitor has no data, follows nobody, and no one queues commands.
+const GATES_OF_A_MONITOR: &[Gate] = &[authenticated, about_messages];
+
 impl Asked<'_> {
     fn has(&self, traits: Traits) -> bool {
         self.command.spec.traits.has(traits)
@@ -47,7 +50,11 @@ impl Asked<'_> {
 
 /// Asks every gate; the first refusal counts.
 pub(crate) fn check(asked: &Asked<'_>) -> Result<(), Refusal> {
-    GATES.iter().try_for_each(|gate| gate(asked))
+    let gates = match asked.server.sentinel {
+        Some(_) => GATES_OF_A_MONITOR,
+        None => GATES,
+    };
+    gates.iter().try_for_each(|gate| gate(asked))
 }
 
 fn authenticated(asked: &Asked<'_>) -> Result<(), Refusal> {

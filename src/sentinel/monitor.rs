@@ -185,6 +185,18 @@ pub(crate) struct State {
     pub(crate) masters: Vec<MasterState>,
 }
 
+impl State {
+    /// A monitor that watches nobody.
+    pub(crate) fn new(id: Arc<str>) -> Self {
+        Self {
+            id,
+            epoch: 0,
+            global: Global::default(),
+            masters: Vec::new(),
+        }
+    }
+}
+
 /// What the file holds of one master.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct MasterState {

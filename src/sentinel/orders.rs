@@ -99,6 +99,20 @@ impl Monitor {
         Ok(())
     }
 
+    /// Tells of the masters that are watched from the start.
+    pub(crate) fn begin(&mut self, now_ms: u64) {
+        self.enter(now_ms);
+        for master in self.masters.values() {
+            let more = format!("quorum {}", master.settings.quorum);
+            master.tell_more(&mut self.own, MONITOR, Who::Master, &more);
+        }
+    }
+
+    /// `SENTINEL FLUSHCONFIG`: has the file written, whether there is something new or not.
+    pub(crate) fn flush(&mut self) {
+        self.own.changed();
+    }
+
     /// `SENTINEL REMOVE`.
     ///
     /// # Errors

@@ -17,7 +17,7 @@ use super::notice::{Event, SCRIPT_ENDS, SCRIPT_ERROR, SCRIPT_STARTS, SCRIPT_TIME
 use super::timers::Timers;
 
 /// A script to be run. Numbers are never used twice in one life.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct ScriptNo(pub(crate) u64);
 
 /// How a process ended.

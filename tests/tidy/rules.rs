@@ -164,6 +164,10 @@ pub(crate) const RULES: &[Rule] = &[
                 "src/replication/roles.rs",
                 "FAILOVER may wait for so long only",
             ),
+            (
+                "src/sentinel/driver.rs",
+                "a monitor judges by the time that passes",
+            ),
             ("src/space.rs", "free space is looked at"),
             ("src/stats.rs", "rates are sampled"),
         ],

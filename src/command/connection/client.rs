@@ -63,6 +63,30 @@ pub(crate) static CLIENT: Spec = Spec {
     ]),
 };
 
+/// To a monitor, which has no keys.
+pub(crate) static CLIENT_OF_A_MONITOR: Spec = Spec {
+    body: Body::Subcommands(&[
+        &tracking::CACHING,
+        &about::GETNAME,
+        &tracking::GETREDIR,
+        &HELP,
+        &about::ID,
+        &list::INFO,
+        &kill::KILL,
+        &list::LIST,
+        &NO_EVICT,
+        &waiting::PAUSE,
+        &reply::REPLY,
+        &about::SETINFO,
+        &about::SETNAME,
+        &tracking::TRACKING,
+        &tracking::TRACKINGINFO,
+        &waiting::UNBLOCK,
+        &waiting::UNPAUSE,
+    ]),
+    ..CLIENT
+};
+
 static HELP: Spec = help(Group::Connection, "5.0.0");
 
 const ON_OFF: Arg = Arg::one_of("enabled", &[Arg::flag("on", "ON"), Arg::flag("off", "OFF")]);

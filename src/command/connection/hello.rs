@@ -94,8 +94,11 @@ fn protocol(args: &mut Args<'_>) -> Result<Protocol, Refusal> {
 fn write(cx: &mut Cx<'_>) {
     let Cx { data, session, .. } = cx;
     let out = &mut data.out;
-    out.map(7);
-    write_texts(out, [("server", "redis"), ("version", REDIS_VERSION)]);
+    // A monitor plays no part in replication.
+    let role = data.server.sentinel.is_none().then_some("master");
+    out.map(6 + role.iter().len());
+    write_text(out, "server", "redis");
+    write_text(out, "version", REDIS_VERSION);
     out.bulk(b"proto");
     out.int(match session.protocol {
         Protocol::Resp2 => 2,
@@ -103,14 +106,15 @@ fn write(cx: &mut Cx<'_>) {
     });
     out.bulk(b"id");
     out.int(session.client.id.cast_signed());
-    write_texts(out, [("mode", "standalone"), ("role", "master")]);
+    write_text(out, "mode", data.server.mode());
+    if let Some(role) = role {
+        write_text(out, "role", role);
+    }
     out.bulk(b"modules");
     out.array(0);
 }
 
-fn write_texts(out: &mut Writer<'_>, texts: [(&str, &str); 2]) {
-    for (name, text) in texts {
-        out.bulk(name.as_bytes());
-        out.bulk(text.as_bytes());
-    }
+fn write_text(out: &mut Writer<'_>, name: &str, text: &str) {
+    out.bulk(name.as_bytes());
+    out.bulk(text.as_bytes());
 }

@@ -11,7 +11,7 @@ mod list;
 use crate::command::facts::NoKeys;
 use crate::command::help::help;
 use crate::command::{
-    Access, Arg, Args, Body, Command, Cx, Group, Halt, KeyUse, Outcome, Spec, TABLE, Traits,
+    Access, Arg, Args, Body, Command, Cx, Group, Halt, KeyUse, Outcome, Spec, Table, Traits,
 };
 use crate::refusal::Refusal;
 
@@ -141,12 +141,13 @@ static LIST: Spec = Spec {
 };
 
 fn count(cx: &mut Cx<'_>, _: &mut Args<'_>) -> Result<Outcome, Halt> {
-    cx.out.count(TABLE.top_level().count());
+    let count = cx.server.table.top_level().count();
+    cx.out.count(count);
     Ok(Outcome::Done)
 }
 
 fn getkeys(cx: &mut Cx<'_>, args: &mut Args<'_>) -> Result<Outcome, Halt> {
-    let keys = keys(args)?;
+    let keys = keys(cx.server.table, args)?;
     cx.out.array(keys.len());
     for (key, _) in keys {
         cx.out.bulk(key);
@@ -155,7 +156,7 @@ fn getkeys(cx: &mut Cx<'_>, args: &mut Args<'_>) -> Result<Outcome, Halt> {
 }
 
 fn getkeysandflags(cx: &mut Cx<'_>, args: &mut Args<'_>) -> Result<Outcome, Halt> {
-    let keys = keys(args)?;
+    let keys = keys(cx.server.table, args)?;
     cx.out.array(keys.len());
     for (key, key_use) in keys {
         cx.out.array(2);
@@ -166,9 +167,12 @@ fn getkeysandflags(cx: &mut Cx<'_>, args: &mut Args<'_>) -> Result<Outcome, Halt
 }
 
 /// The keys in the words that are left, which are a whole request.
-fn keys<'a>(args: &mut Args<'a>) -> Result<Vec<(&'a [u8], KeyUse)>, Refusal> {
+fn keys<'a>(
+    table: &'static Table,
+    args: &mut Args<'a>,
+) -> Result<Vec<(&'a [u8], KeyUse)>, Refusal> {
     let words: Vec<&[u8]> = args.rest().collect();
-    let command = lookup(&words).ok_or(Refusal::Command("ERR Invalid command specified"))?;
+    let command = lookup(table, &words).ok_or(Refusal::Command("ERR Invalid command specified"))?;
     command.keys_of(&words).map_err(|none| {
         Refusal::Command(match none {
             NoKeys::Arity => "ERR Invalid number of arguments specified for command",
@@ -179,19 +183,19 @@ fn keys<'a>(args: &mut Args<'a>) -> Result<Vec<(&'a [u8], KeyUse)>, Refusal> {
 }
 
 /// The command that these words name.
-fn lookup(words: &[&[u8]]) -> Option<&'static Command> {
-    let command = TABLE.find(words.first()?)?;
+fn lookup(table: &'static Table, words: &[&[u8]]) -> Option<&'static Command> {
+    let command = table.find(words.first()?)?;
     match words.get(1) {
-        Some(subcommand) if !command.subcommands.is_empty() => TABLE.find_sub(command, subcommand),
+        Some(subcommand) if !command.subcommands.is_empty() => table.find_sub(command, subcommand),
         _ => Some(command),
     }
 }
 
 /// The command of a full name such as `xgroup|create`.
-fn by_full_name(name: &[u8]) -> Option<&'static Command> {
+fn by_full_name(table: &'static Table, name: &[u8]) -> Option<&'static Command> {
     let words: Vec<&[u8]> = name.splitn(2, |&byte| byte == b'|').collect();
     match words[..] {
-        [name, subcommand] => TABLE.find_sub(TABLE.find(name)?, subcommand),
-        _ => TABLE.find(name),
+        [name, subcommand] => table.find_sub(table.find(name)?, subcommand),
+        _ => table.find(name),
     }
 }

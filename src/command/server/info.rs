@@ -5,9 +5,11 @@
 //! * It depends on nothing that is not committed, and waits for nothing: a monitor must hear of a
 //!   master that has nobody yet by whom anything could be committed.
 //! * `default`, and no name at all, is all but the statistics of each command.
+//! * A monitor has the sections that do not speak of data, and one of its own.
 
 mod persistence;
 mod replication;
+mod sentinel;
 
 use std::fmt::Display;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -34,6 +36,11 @@ pub(crate) static INFO: Spec = Spec {
     ],
     args: &[Arg::string("section").optional().many()],
     body: Body::Run(run),
+};
+
+pub(crate) static INFO_OF_A_MONITOR: Spec = Spec {
+    body: Body::Run(run_of_a_monitor),
+    ..INFO
 };
 
 /// One part of the answer.
@@ -109,6 +116,35 @@ const SECTIONS: &[Section] = &[
     },
 ];
 
+/// In the order in which they are shown.
+const SECTIONS_OF_A_MONITOR: &[Section] = &[
+    Section {
+        title: "Server",
+        by_default: true,
+        write: server,
+    },
+    Section {
+        title: "Clients",
+        by_default: true,
+        write: clients,
+    },
+    Section {
+        title: "Stats",
+        by_default: true,
+        write: stats,
+    },
+    Section {
+        title: "CPU",
+        by_default: true,
+        write: cpu,
+    },
+    Section {
+        title: "Sentinel",
+        by_default: true,
+        write: sentinel::sentinel,
+    },
+];
+
 /// The lines of a section.
 #[derive(Default)]
 struct Fields(String);
@@ -136,17 +172,29 @@ impl Fields {
 }
 
 fn run(cx: &mut Cx<'_>, args: &mut Args<'_>) -> Result<Outcome, Halt> {
+    let text = text(SECTIONS, cx, args);
+    cx.out.verbatim(text.as_bytes());
+    Ok(Outcome::Done)
+}
+
+fn run_of_a_monitor(cx: &mut Cx<'_>, args: &mut Args<'_>) -> Result<Outcome, Halt> {
+    let text = text(SECTIONS_OF_A_MONITOR, cx, args);
+    cx.out.bulk(text.as_bytes());
+    Ok(Outcome::Done)
+}
+
+/// Those of the sections that are asked for.
+fn text(sections: &[Section], cx: &Cx<'_>, args: &mut Args<'_>) -> String {
     let names: Vec<&[u8]> = args.rest().collect();
     let mut fields = Fields::default();
-    for section in SECTIONS.iter().filter(|section| section.is_wanted(&names)) {
+    for section in sections.iter().filter(|section| section.is_wanted(&names)) {
         if !fields.0.is_empty() {
             fields.line("");
         }
         fields.line(format_args!("# {}", section.title));
         (section.write)(&mut fields, cx);
     }
-    cx.out.verbatim(fields.0.as_bytes());
-    Ok(Outcome::Done)
+    fields.0
 }
 
 impl Section {
@@ -199,7 +247,7 @@ fn server(fields: &mut Fields, data: &Data<'_>) {
     let file = config.file().map(|file| file.display().to_string());
     fields.put("redis_version", REDIS_VERSION);
     fields.put("headwater_version", env!("CARGO_PKG_VERSION"));
-    fields.put("redis_mode", "standalone");
+    fields.put("redis_mode", server.mode());
     fields.put(
         "os",
         format_args!(

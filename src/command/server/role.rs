@@ -1,4 +1,4 @@
-//! `ROLE`: the part that this server plays in replication.
+//! `ROLE`: the part that this server plays in replication; of a monitor, whom it watches.
 //!
 //! A master tells its replicas that are online, with what they have written; a replica how its link
 //! is. Offsets are places in the log.
@@ -24,6 +24,25 @@ pub(crate) static ROLE: Spec = Spec {
     args: &[],
     body: Body::Run(run),
 };
+
+pub(crate) static ROLE_OF_A_MONITOR: Spec = Spec {
+    body: Body::Run(run_of_a_monitor),
+    ..ROLE
+};
+
+fn run_of_a_monitor(cx: &mut Cx<'_>, _: &mut Args<'_>) -> Result<Outcome, Halt> {
+    let names: Vec<String> = cx
+        .server
+        .sentinel()
+        .with(|monitor, _| monitor.names().map(str::to_owned).collect());
+    cx.out.array(2);
+    cx.out.bulk(b"sentinel");
+    cx.out.array(names.len());
+    for name in names {
+        cx.out.bulk(name.as_bytes());
+    }
+    Ok(Outcome::Done)
+}
 
 fn run(cx: &mut Cx<'_>, _: &mut Args<'_>) -> Result<Outcome, Halt> {
     let offset = cx.end().get().cast_signed();

@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 
 use super::{ADMIN, TRAITS};
 use crate::clients::Client;
-use crate::command::{Access, Arg, Args, Body, Cx, Group, Halt, Outcome, Spec, TABLE};
+use crate::command::{Access, Arg, Args, Body, Cx, Group, Halt, Outcome, Spec, Table};
 use crate::pubsub::Kind;
 use crate::refusal::Refusal;
 
@@ -121,7 +121,7 @@ fn list(cx: &mut Cx<'_>, args: &mut Args<'_>) -> Result<Outcome, Halt> {
     cx.session.publish();
     let mut lines = String::new();
     for client in listed {
-        write_line(&mut lines, &client, cx.now);
+        write_line(&mut lines, cx.server.table, &client, cx.now);
     }
     cx.out.verbatim(lines.as_bytes());
     Ok(Outcome::Done)
@@ -130,12 +130,12 @@ fn list(cx: &mut Cx<'_>, args: &mut Args<'_>) -> Result<Outcome, Halt> {
 fn info(cx: &mut Cx<'_>, _: &mut Args<'_>) -> Result<Outcome, Halt> {
     cx.session.publish();
     let mut line = String::new();
-    write_line(&mut line, &cx.session.client, cx.now);
+    write_line(&mut line, cx.server.table, &cx.session.client, cx.now);
     cx.out.verbatim(line.as_bytes());
     Ok(Outcome::Done)
 }
 
-fn write_line(line: &mut String, client: &Client, now: u64) {
+fn write_line(line: &mut String, table: &Table, client: &Client, now: u64) {
     let said = client.said.lock().clone();
     let buffers = &client.buffers;
     let of = |counter: &std::sync::atomic::AtomicUsize| counter.load(Ordering::Relaxed);
@@ -146,7 +146,7 @@ fn write_line(line: &mut String, client: &Client, now: u64) {
     let memory = of(&buffers.input) + of(&buffers.input_free) + of(&buffers.queued);
     let command = client
         .last_command()
-        .map_or("NULL", |number| &TABLE.all[number].full_name);
+        .map_or("NULL", |number| &table.all[number].full_name);
     let fields: [(&str, &dyn std::fmt::Display); 35] = [
         ("id", &client.id),
         ("addr", &client.addr),

@@ -5,17 +5,19 @@ use headwater_resp::Writer;
 use super::by_full_name;
 use super::info::write_names;
 use crate::command::spec::Kind;
-use crate::command::{Arg, Args, Command, Cx, Group, Halt, Outcome, TABLE};
+use crate::command::{Arg, Args, Command, Cx, Group, Halt, Outcome, Table};
 
 pub(super) fn run(cx: &mut Cx<'_>, args: &mut Args<'_>) -> Result<Outcome, Halt> {
+    let table = cx.server.table;
     let commands: Vec<&Command> = if args.is_empty() {
-        TABLE.top_level().collect()
+        table.top_level().collect()
     } else {
-        args.rest().filter_map(by_full_name).collect()
+        let named = |name| by_full_name(table, name);
+        args.rest().filter_map(named).collect()
     };
     cx.out.map(commands.len());
     for command in commands {
-        write_command(&mut cx.out, command);
+        write_command(&mut cx.out, table, command);
     }
     Ok(Outcome::Done)
 }
@@ -29,13 +31,13 @@ const DEPRECATED: &[(&str, &str, &str)] = &[
 /// What is for servers, and not for people.
 const SYSTEM: &[&str] = &["replconf"];
 
-fn write_command(out: &mut Writer<'_>, command: &Command) {
+fn write_command(out: &mut Writer<'_>, table: &Table, command: &Command) {
     let spec = command.spec;
     let deprecated = DEPRECATED
         .iter()
         .find(|(name, ..)| *name == command.full_name);
     let is_system = SYSTEM.contains(&&*command.full_name);
-    let subcommands = TABLE.subcommands(command);
+    let subcommands = table.subcommands(command);
     out.bulk(command.full_name.as_bytes());
     out.map(
         3 + usize::from(!spec.complexity.is_empty())
@@ -68,7 +70,7 @@ fn write_command(out: &mut Writer<'_>, command: &Command) {
         out.bulk(b"subcommands");
         out.map(subcommands.len());
         for subcommand in subcommands {
-            write_command(out, subcommand);
+            write_command(out, table, subcommand);
         }
     }
 }
@@ -145,6 +147,7 @@ fn group(group: Group) -> &'static str {
         Group::Connection => "connection",
         Group::Generic => "generic",
         Group::Pubsub => "pubsub",
+        Group::Sentinel => "sentinel",
         Group::Server => "server",
         Group::Stream => "stream",
         Group::Transactions => "transactions",

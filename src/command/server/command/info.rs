@@ -4,17 +4,17 @@ use headwater_resp::Writer;
 
 use super::by_full_name;
 use crate::command::facts::{Begin, KeySpec};
-use crate::command::{Args, Command, Cx, Halt, Outcome, TABLE};
+use crate::command::{Args, Command, Cx, Halt, Outcome, Table};
 
 pub(super) fn run(cx: &mut Cx<'_>, args: &mut Args<'_>) -> Result<Outcome, Halt> {
     if args.is_empty() {
         return all(cx, args);
     }
-    let names = args.rest();
+    let (table, names) = (cx.server.table, args.rest());
     cx.out.array(names.len());
     for name in names {
-        match by_full_name(name) {
-            Some(command) => write(&mut cx.out, command),
+        match by_full_name(table, name) {
+            Some(command) => write(&mut cx.out, table, command),
             None => cx.out.null(),
         }
     }
@@ -22,14 +22,15 @@ pub(super) fn run(cx: &mut Cx<'_>, args: &mut Args<'_>) -> Result<Outcome, Halt>
 }
 
 pub(super) fn all(cx: &mut Cx<'_>, _: &mut Args<'_>) -> Result<Outcome, Halt> {
-    cx.out.array(TABLE.top_level().count());
-    for command in TABLE.top_level() {
-        write(&mut cx.out, command);
+    let table = cx.server.table;
+    cx.out.array(table.top_level().count());
+    for command in table.top_level() {
+        write(&mut cx.out, table, command);
     }
     Ok(Outcome::Done)
 }
 
-fn write(out: &mut Writer<'_>, command: &Command) {
+fn write(out: &mut Writer<'_>, table: &Table, command: &Command) {
     out.array(10);
     out.bulk(command.full_name.as_bytes());
     out.int(command.arity.into());
@@ -52,13 +53,13 @@ fn write(out: &mut Writer<'_>, command: &Command) {
     for spec in &specs {
         write_key_spec(out, spec);
     }
-    let subcommands = TABLE.subcommands(command);
+    let subcommands = table.subcommands(command);
     match subcommands.len() {
         0 => out.set(0),
         count => out.array(count),
     }
     for subcommand in subcommands {
-        write(out, subcommand);
+        write(out, table, subcommand);
     }
 }
 

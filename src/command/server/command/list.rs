@@ -2,12 +2,12 @@
 //! the subcommands.
 
 use crate::command::facts::category;
-use crate::command::{Args, Command, Cx, Halt, Outcome, TABLE};
+use crate::command::{Args, Command, Cx, Halt, Outcome, Table};
 use crate::glob::{self, Case};
 use crate::refusal::Refusal;
 
 pub(super) fn run(cx: &mut Cx<'_>, args: &mut Args<'_>) -> Result<Outcome, Halt> {
-    let names: Vec<&str> = filtered(args)?
+    let names: Vec<&str> = filtered(cx.server.table, args)?
         .map(|command| command.full_name.as_str())
         .collect();
     cx.out.array(names.len());
@@ -18,9 +18,10 @@ pub(super) fn run(cx: &mut Cx<'_>, args: &mut Args<'_>) -> Result<Outcome, Halt>
 }
 
 fn filtered<'a>(
+    table: &'static Table,
     args: &mut Args<'a>,
 ) -> Result<Box<dyn Iterator<Item = &'static Command> + 'a>, Refusal> {
-    let all = TABLE.all.iter();
+    let all = table.all.iter();
     if args.is_empty() {
         return Ok(Box::new(all));
     }

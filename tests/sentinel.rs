@@ -1,0 +1,221 @@
+//! Monitors as real processes, with masters that die: ours, Redis', and both in one quorum.
+
+#![expect(clippy::unwrap_used, reason = "the helpers of tests are tests, too")]
+#![expect(
+    clippy::print_stdout,
+    reason = "a test that fails shows what servers said"
+)]
+
+#[path = "job/address.rs"]
+mod address;
+#[allow(dead_code, reason = "other tests need more of it")]
+#[path = "wire/client.rs"]
+mod client;
+#[path = "sentinel/process.rs"]
+mod process;
+#[path = "sentinel/quorum.rs"]
+mod quorum;
+
+use headwater_resp::reply::Reply;
+
+use client::{error, simple};
+use process::Program::{self, Ours, Theirs};
+use process::{Process, until};
+use quorum::{NAME, Quorum, all, lines, of_master};
+
+const SENTINEL_7_0: Program = Theirs("redis-sentinel-7.0");
+const REDIS_8_2: Program = Theirs("redis-8.2");
+
+fn bulk(text: &str) -> Reply {
+    Reply::Bulk(text.into())
+}
+
+/// The role that a node says it has.
+fn role(node: &Process) -> String {
+    let role = node.ask(&["ROLE"]);
+    let word = role.as_parts().unwrap()[0].as_bytes().unwrap();
+    String::from_utf8_lossy(word).into_owned()
+}
+
+/// A master that is killed is replaced by its replica, and follows it when it comes again.
+fn fails_over(monitors: &[Program], node: Program) {
+    let mut master = Process::server(node, None);
+    let replica = Process::server(node, Some(&master));
+    let quorum = Quorum::start(monitors, &master);
+    quorum.settled(1);
+    let added = master.ask(&["XADD", "s", "1-1", "f", "v"]);
+    assert_eq!(added, bulk("1-1"));
+    until("the replica has it", || {
+        (replica.ask(&["XLEN", "s"]) == Reply::Int(1)).then_some(())
+    });
+    let mut hearer = quorum.monitors[0].connect();
+    hearer.ask(&["SUBSCRIBE", "+switch-master"]);
+
+    master.kill();
+    let [from, to] = [&master, &replica].map(|node| format!("127.0.0.1 {}", node.port()));
+    let told = Reply::Array(vec![
+        bulk("message"),
+        bulk("+switch-master"),
+        bulk(&format!("{NAME} {from} {to}")),
+    ]);
+    assert_eq!(hearer.reply(), told);
+    quorum.agrees_on(&replica);
+    assert!(quorum.config_epoch() > 0);
+    assert_eq!(role(&replica), "master");
+    let added = replica.ask(&["XADD", "s", "2-1", "f", "v"]);
+    assert_eq!(added, bulk("2-1"));
+
+    master.restart();
+    until("the old master follows the new", || {
+        (role(&master) == "slave" && master.ask(&["XLEN", "s"]) == Reply::Int(2)).then_some(())
+    });
+    quorum.settled(1);
+    quorum.agrees_on(&replica);
+}
+
+#[test]
+fn three_of_ours_watch_a_pair_of_ours() {
+    fails_over(&[Ours; 3], Ours);
+}
+
+#[test]
+fn three_of_redis_watch_a_pair_of_ours() {
+    fails_over(&[SENTINEL_7_0; 3], Ours);
+}
+
+#[test]
+fn ours_and_redis_make_one_quorum() {
+    fails_over(&[Ours, SENTINEL_7_0, Ours], Ours);
+    fails_over(&[SENTINEL_7_0, Ours, SENTINEL_7_0], Ours);
+}
+
+#[test]
+fn three_of_ours_watch_a_pair_of_redis() {
+    fails_over(&[Ours; 3], REDIS_8_2);
+}
+
+#[test]
+fn a_failover_that_is_asked_for_needs_no_dead_master() {
+    let master = Process::server(Ours, None);
+    let replica = Process::server(Ours, Some(&master));
+    let quorum = Quorum::start(&[Ours, SENTINEL_7_0, Ours], &master);
+    quorum.settled(1);
+    for (epoch, to, monitor) in [(1, &replica, 0), (2, &master, 1)] {
+        let asked = &quorum.monitors[monitor];
+        assert_eq!(asked.ask(&["SENTINEL", "FAILOVER", NAME]), simple("OK"));
+        quorum.agrees_on(to);
+        quorum.settled(1);
+        assert_eq!(quorum.config_epoch(), epoch);
+    }
+}
+
+#[test]
+fn a_monitor_comes_again_with_what_it_knew_as_either_program() {
+    let mut master = Process::server(Ours, None);
+    let replica = Process::server(Ours, Some(&master));
+    let mut quorum = Quorum::start(&[Ours, SENTINEL_7_0, Ours], &master);
+    quorum.settled(1);
+    master.kill();
+    quorum.agrees_on(&replica);
+    let epoch = quorum.config_epoch();
+    let ids = |quorum: &Quorum| {
+        let ask = |monitor: &Process| monitor.ask(&["SENTINEL", "MYID"]);
+        quorum.monitors.iter().map(ask).collect::<Vec<_>>()
+    };
+    let before = ids(&quorum);
+    let others = [Theirs("redis-8.2"), Ours, SENTINEL_7_0];
+    for (monitor, program) in quorum.monitors.iter_mut().zip(others) {
+        monitor.become_another(program);
+    }
+    assert_eq!(ids(&quorum), before);
+    quorum.agrees_on(&replica);
+    assert_eq!(quorum.config_epoch(), epoch);
+    for monitor in &quorum.monitors {
+        assert_eq!(all(monitor, "REPLICAS").len(), 1);
+        assert_eq!(all(monitor, "SENTINELS").len(), 2);
+    }
+}
+
+#[test]
+fn a_vote_is_not_taken_back_by_a_crash() {
+    let master = Process::server(Ours, None);
+    let mut monitor = Process::monitor(Ours, &lines(&master, 2));
+    let port = master.port().to_string();
+    let vote = |monitor: &Process, epoch: &str, candidate: &str| {
+        let ask = ["SENTINEL", "IS-MASTER-DOWN-BY-ADDR", "127.0.0.1", &port];
+        let reply = monitor.ask(&[&ask[..], &[epoch, candidate]].concat());
+        reply.as_parts().unwrap()[1..].to_vec()
+    };
+    let [ann, bob] = [&"a".repeat(40), &"b".repeat(40)];
+    assert_eq!(vote(&monitor, "7", ann), [bulk(ann), Reply::Int(7)]);
+    assert_eq!(vote(&monitor, "7", bob), [bulk(ann), Reply::Int(7)]);
+    monitor.kill();
+    monitor.restart();
+    // For whom it was is forgotten, that it was is not.
+    assert_eq!(vote(&monitor, "7", bob), [bulk("*"), Reply::Int(7)]);
+    assert_eq!(vote(&monitor, "8", bob), [bulk(bob), Reply::Int(8)]);
+}
+
+#[test]
+fn what_cannot_be_written_is_not_promised() {
+    const FAILED: &str = "ERR Failed to save config file. Check server logs.";
+    let master = Process::server(Ours, None);
+    let monitor = Process::monitor(Ours, &lines(&master, 2));
+    let port = master.port().to_string();
+    let is_down = ["SENTINEL", "IS-MASTER-DOWN-BY-ADDR", "127.0.0.1", &port];
+    let candidate = "a".repeat(40);
+    let vote = [&is_down[..], &["9", &candidate]].concat();
+    // A directory in the place of the file cannot be replaced by one.
+    let (file, aside) = (monitor.file(), monitor.dir().join("aside"));
+    std::fs::rename(&file, &aside).unwrap();
+    std::fs::create_dir(&file).unwrap();
+    for words in [
+        &["SENTINEL", "FLUSHCONFIG"][..],
+        &["SENTINEL", "SET", NAME, "quorum", "3"],
+        &vote,
+    ] {
+        let mut client = monitor.connect();
+        assert_eq!(client.ask(words), error(FAILED));
+        client.expect_closed();
+    }
+    // It goes on watching, and remembers what it said.
+    let asked = monitor.ask(&[&is_down[..], &["9", "*"]].concat());
+    assert_eq!(asked.as_parts().unwrap()[0], Reply::Int(0));
+    assert_eq!(of_master(&monitor)["quorum"], "3");
+    std::fs::remove_dir(&file).unwrap();
+    std::fs::rename(&aside, &file).unwrap();
+    assert_eq!(monitor.ask(&["SENTINEL", "FLUSHCONFIG"]), simple("OK"));
+    let text = std::fs::read_to_string(&file).unwrap();
+    for line in [
+        format!("sentinel monitor {NAME} 127.0.0.1 {port} 3"),
+        format!("sentinel leader-epoch {NAME} 9"),
+    ] {
+        assert!(text.lines().any(|it| it == line), "{line}:\n{text}");
+    }
+}
+
+#[test]
+fn a_simulated_crash_ends_the_monitor_and_another_takes_over() {
+    let mut master = Process::server(Ours, None);
+    let replica = Process::server(Ours, Some(&master));
+    let mut quorum = Quorum::start(&[Ours; 3], &master);
+    quorum.settled(1);
+    for monitor in &quorum.monitors {
+        let asked = monitor.ask(&["SENTINEL", "SIMULATE-FAILURE", "crash-after-election"]);
+        assert_eq!(asked, simple("OK"));
+    }
+    master.kill();
+    let crashed = until("the leader crashes", || {
+        let mut monitors = quorum.monitors.iter();
+        monitors.position(|it| std::net::TcpStream::connect(("127.0.0.1", it.port())).is_err())
+    });
+    let mut crashed = quorum.monitors.remove(crashed);
+    assert_eq!(crashed.ended(), Some(99));
+    assert_eq!(role(&replica), "slave");
+    // A failure that there is not takes the place of those that there are.
+    for monitor in &quorum.monitors {
+        let asked = monitor.ask(&["SENTINEL", "SIMULATE-FAILURE", "none"]);
+        assert_eq!(asked, error("ERR Unknown failure simulation specified"));
+    }
+    quorum.agrees_on(&replica);
+}
