@@ -18,10 +18,11 @@ const sentinels = monitors.split(",").map((each) => {
   const [host, port] = each.split(":");
   return { host, port: Number(port) };
 });
+// Without failoverDetector: a +switch-master that comes while it asks for the master makes it give
+// up for good.
 const master = new Redis({
   sentinels,
   name,
-  failoverDetector: true,
   commandTimeout: 1000,
   connectTimeout: 1000,
   sentinelCommandTimeout: 1000,

@@ -72,8 +72,10 @@ fn drill(options: &Options, ground: &mut Ground, chance: &mut Chance) -> Result<
         clients.push(Client::start(name, &ground.watch(), ground.path())?);
     }
     let mut silences: Vec<Vec<Duration>> = vec![Vec::new(); clients.len()];
+    let (mut led_by, mut uncalled) = (0, 0);
     for round in 0..options.failovers {
         let master = ground.wait(Ground::settled)?;
+        uncalled += u64::from(master != led_by);
         until_at_work(ground, &mut clients, master)?;
         for client in &clients {
             client.silence();
@@ -81,6 +83,7 @@ fn drill(options: &Options, ground: &mut Ground, chance: &mut Chance) -> Result<
         let kind = usize::try_from(round).unwrap_or(0) % Strike::ALL.len();
         let strike = Strike::ALL[kind];
         let next = strike.at(master, ground, chance)?;
+        led_by = next;
         until_at_work(ground, &mut clients, next)?;
         let round_silences: Vec<Duration> = clients.iter().map(Client::silence).collect();
         let told: Vec<String> = round_silences
@@ -101,6 +104,9 @@ fn drill(options: &Options, ground: &mut Ground, chance: &mut Chance) -> Result<
     }
     let master = ground.wait(Ground::settled)?;
     until_at_work(ground, &mut clients, master)?;
+    uncalled += u64::from(master != led_by);
+    let failovers = options.failovers;
+    println!("{failovers} failovers, and {uncalled} that nobody had called for");
     let mut lost = 0;
     for (client, silences) in clients.into_iter().zip(&mut silences) {
         silences.sort();

@@ -50,6 +50,8 @@ pub(super) struct Options {
 struct Totals {
     kills: u64,
     takeovers: u64,
+    /// Failovers although nobody was killed.
+    uncalled: u64,
     entries: u64,
     /// Kills that something was lost by.
     costly: u64,
@@ -71,10 +73,12 @@ pub(super) fn run(options: &Options) -> Result<(), Fault> {
     totals.silences.sort();
     let silence = totals.silences.get(totals.silences.len() / 2);
     println!(
-        "{} kills, {} of which another one took over; {} entries acknowledged; {}, by {} of the \
-         kills; nothing acknowledged for {:.1} s (median)",
+        "{} kills, after {} of which another one led, and {} failovers that nobody had called \
+         for; {} entries acknowledged; {}, by {} of the kills; nothing acknowledged for {:.1} s \
+         (median)",
         totals.kills,
         totals.takeovers,
+        totals.uncalled,
         totals.entries,
         totals.losses,
         totals.costly,
@@ -93,13 +97,15 @@ fn drill(
     let mut ledgers: Vec<Ledger> = (0..options.workers)
         .map(|number| Ledger::new(number, is_safe))
         .collect();
-    let mut master = ground.wait(Ground::settled)?;
+    let mut led_by = ground.wait(Ground::settled)?;
     let seeker = Seeker::on(ground, REPLY_MAX);
     for ledger in &ledgers {
         let mut connection = seeker.connect().ok_or_else(vanished)?;
         ledger.create(&mut connection).map_err(wrong)?;
     }
     for _ in 0..options.kills {
+        let mut master = ground.wait(Ground::settled)?;
+        totals.uncalled += u64::from(master != led_by);
         let scene = Scene::new(ledgers.len());
         let next = thread::scope(|scope| {
             for (number, ledger) in ledgers.iter_mut().enumerate() {
@@ -117,7 +123,7 @@ fn drill(
         totals.kills += 1;
         totals.takeovers += u64::from(next != master);
         totals.silences.push(scene.silence.longest());
-        master = next;
+        (led_by, master) = (next, next);
         caught_up(ground, master)?;
         let mut losses = Losses::default();
         for ledger in &mut ledgers {
