@@ -12,6 +12,8 @@ mod client;
 mod cold;
 #[path = "wire/loading.rs"]
 mod loading;
+#[path = "wire/pubsub.rs"]
+mod pubsub;
 #[path = "wire/save.rs"]
 mod save;
 #[allow(dead_code, reason = "other tests need more of it")]

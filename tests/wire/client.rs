@@ -142,6 +142,14 @@ impl Client {
         }
     }
 
+    /// Whether anything has arrived that is not taken.
+    pub(crate) fn has_more(&mut self) -> bool {
+        self.socket.set_nonblocking(true).unwrap();
+        let peeked = self.socket.peek(&mut [0]);
+        self.socket.set_nonblocking(false).unwrap();
+        self.taken < self.input.len() || peeked.is_ok()
+    }
+
     /// Checks that the server says nothing more and closes the connection.
     pub(crate) fn expect_closed(mut self) {
         assert_eq!(self.try_reply(), None);

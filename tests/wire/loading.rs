@@ -75,6 +75,12 @@ fn a_server_that_loads_serves_what_needs_no_data() {
         client.ask(&["EXEC"]),
         Reply::Array(vec![Reply::Bulk("a".into())])
     );
+    let mut hearer = server.connect();
+    let confirmed = hearer.ask(&["SUBSCRIBE", "c"]);
+    assert_eq!(confirmed.as_parts().unwrap()[2], Reply::Int(1));
+    assert_eq!(client.ask(&["PUBLISH", "c", "m"]), Reply::Int(1));
+    let message = ["message", "c", "m"].map(|part| Reply::Bulk(part.into()));
+    assert_eq!(hearer.reply(), Reply::Array(message.into()));
     // The log, when it is there, does what was said meanwhile.
     let policy = ["CONFIG", "SET", "appendfsync", "everysec"];
     assert_eq!(client.ask(&policy), simple("OK"));
