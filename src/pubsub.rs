@@ -37,6 +37,7 @@ use parking_lot::Mutex;
 
 pub(crate) use self::outbox::Mail;
 use self::outbox::{Message, Outbox, Wakers};
+use self::relay::Queue;
 pub(crate) use self::relay::Relay;
 pub(crate) use self::subscriber::Subscriber;
 use crate::commits::Point;
@@ -71,7 +72,7 @@ struct Registry {
     names: [IndexMap<Arc<[u8]>, Hearers, Hash>; 3],
     /// What each connection subscribes to, if it is anything.
     members: IndexMap<u64, Names, Hash>,
-    relays: Vec<Arc<Relay>>,
+    relays: Vec<Arc<Queue>>,
     /// The bytes that may wait in one outbox; 0 is no limit.
     outbox_bytes: u64,
 }
@@ -167,16 +168,16 @@ impl PubSub {
         self.0.lock().expel(id);
     }
 
-    /// Has a replica hear everything that is published here, until it [leaves](Self::unrelay).
-    pub(crate) fn relay(&self) -> Arc<Relay> {
-        let relay = Arc::new(Relay::default());
-        self.0.lock().relays.push(Arc::clone(&relay));
-        relay
+    /// Has a replica hear everything that is published here from now on, until it is dropped.
+    pub(crate) fn relay(&self) -> Relay {
+        let queue = Arc::default();
+        self.0.lock().relays.push(Arc::clone(&queue));
+        Relay::new(self.clone(), queue)
     }
 
-    pub(crate) fn unrelay(&self, relay: &Arc<Relay>) {
+    fn unrelay(&self, queue: &Arc<Queue>) {
         let mut registry = self.0.lock();
-        registry.relays.retain(|other| !Arc::ptr_eq(other, relay));
+        registry.relays.retain(|other| !Arc::ptr_eq(other, queue));
     }
 
     /// Names of a kind that somebody subscribes to and that match a pattern.

@@ -16,6 +16,8 @@ mod client;
 mod disks;
 #[path = "replication/kills.rs"]
 mod kills;
+#[path = "replication/messages.rs"]
+mod messages;
 #[path = "replication/node.rs"]
 mod node;
 #[path = "replication/proxy.rs"]

@@ -8,7 +8,6 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::ops::Deref;
 use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
@@ -28,7 +27,7 @@ use crate::clients::Client;
 use crate::command::parse_uint;
 use crate::config;
 use crate::loading::Opened;
-use crate::pubsub::{PubSub, Relay};
+use crate::pubsub::Relay;
 use crate::server::Server;
 
 /// How much is sent at once, unless one frame has more.
@@ -48,6 +47,8 @@ pub(crate) struct Feed {
     pub(crate) port: u16,
     /// Where its log ends; `None` when it gets everything anew.
     pub(crate) from: Option<Lsn>,
+    /// What is published from now on; nothing to who gets everything anew.
+    pub(crate) relay: Option<Relay>,
     /// It would have gone on from what it has, and cannot.
     pub(crate) asked_for_more: bool,
     /// What it has of a shipment.
@@ -76,9 +77,9 @@ pub(crate) async fn feed(
         life: feed.life,
     };
     let send = async {
-        match feed.from {
-            Some(from) => feeding.send(from).await,
-            None => feeding.ship(feed.has.as_ref()).await,
+        match (feed.from, &feed.relay) {
+            (Some(from), Some(relay)) => feeding.send(from, relay).await,
+            _ => feeding.ship(feed.has.as_ref()).await,
         }
     };
     let ended = tokio::select! {
@@ -134,33 +135,6 @@ impl Drop for Place<'_> {
         replication.state.lock().alone_since_ms = Some(replication.now_ms());
         replication.agree(self.server);
         tracing::info!(replica = %self.client.addr, "the replica is gone");
-    }
-}
-
-/// A replica hears what is published, while it is there.
-struct Relaying<'a> {
-    pubsub: &'a PubSub,
-    relay: Arc<Relay>,
-}
-
-impl<'a> Relaying<'a> {
-    fn begin(pubsub: &'a PubSub) -> Self {
-        let relay = pubsub.relay();
-        Self { pubsub, relay }
-    }
-}
-
-impl Deref for Relaying<'_> {
-    type Target = Relay;
-
-    fn deref(&self) -> &Relay {
-        &self.relay
-    }
-}
-
-impl Drop for Relaying<'_> {
-    fn drop(&mut self) {
-        self.pubsub.unrelay(&self.relay);
     }
 }
 
@@ -249,9 +223,8 @@ impl Feeding<'_> {
         Ok(())
     }
 
-    /// Sends what is written, and signs of life when nothing is.
-    async fn send(&self, from: Lsn) -> io::Result<()> {
-        let relay = Relaying::begin(&self.server.pubsub);
+    /// Sends what is written and published, and signs of life when nothing is.
+    async fn send(&self, from: Lsn, relay: &Relay) -> io::Result<()> {
         let mut sent = from;
         let mut chunk = Vec::new();
         let mut has_warned = false;
@@ -267,7 +240,7 @@ impl Feeding<'_> {
                 );
             }
             if chunk.is_empty() {
-                if !self.more_than(sent, &relay).await? {
+                if !self.more_than(sent, relay).await? {
                     chunk.push(b'\n');
                 } else {
                     continue;

@@ -101,7 +101,7 @@ struct Wire {
 enum Feed {
     None,
     /// Sent up to here, with what has been published.
-    Frames(Lsn, PubSub, Arc<Relay>),
+    Frames(Lsn, PubSub, Relay),
     Shipment(VecDeque<Vec<u8>>),
 }
 

@@ -127,6 +127,12 @@ impl Node {
         Client::connect(self.address())
     }
 
+    /// How much memory it uses, in bytes.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn memory(&self) -> u64 {
+        self.server.as_ref().unwrap().memory("VmRSS")
+    }
+
     pub(crate) fn ask(&self, words: &[&str]) -> Reply {
         self.connect().ask(words)
     }

@@ -95,6 +95,7 @@ fn psync(cx: &mut Cx<'_>, args: &mut Args<'_>) -> Result<Outcome, Halt> {
         host,
         port: hello.port,
         from,
+        relay: from.map(|_| cx.server.pubsub.relay()),
         asked_for_more: matches!(wanted, Wanted::From(..)),
         has: hello.has.clone(),
         life: cx.opened().life,
