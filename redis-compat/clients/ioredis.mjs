@@ -1,4 +1,4 @@
-// Every stream command and the basics, through ioredis.
+// Every stream command, messages and the basics, through ioredis.
 //
 //     node ioredis.mjs HOST:PORT          with node_modules beside it, or in NODE_PATH's parent
 //
@@ -137,6 +137,50 @@ async function transactions(r, other) {
   assert.equal(await r.multi().xlen("m").exec(), null);
 }
 
+async function messages(other) {
+  const r = connect();
+  const got = [];
+  let look = () => {};
+  /** So many that were heard, once they are there. */
+  const all = (count) =>
+    new Promise((resolve) => {
+      look = () => {
+        if (got.length < count) return;
+        look = () => {};
+        resolve(got.splice(0, count));
+      };
+      look();
+    });
+  const hear = (...message) => {
+    got.push(message);
+    look();
+  };
+  r.on("message", hear);
+  r.on("pmessage", hear);
+  r.on("smessage", hear);
+  assert.equal(await r.subscribe("news", "sport"), 2);
+  assert.equal(await r.psubscribe("n*"), 3);
+  assert.equal(await r.ssubscribe("shard"), 1);
+  assert.equal(await other.publish("news", "hello"), 2);
+  assert.deepEqual(await all(2), [["news", "hello"], ["n*", "news", "hello"]]);
+  assert.equal(await other.spublish("shard", "hello"), 1);
+  assert.deepEqual(await all(1), [["shard", "hello"]]);
+  assert.deepEqual((await other.pubsub("CHANNELS")).sort(), ["news", "sport"]);
+  assert.deepEqual(await other.pubsub("NUMSUB", "news", "none"), ["news", 1, "none", 0]);
+  assert.equal(await other.pubsub("NUMPAT"), 1);
+  assert.equal(await r.ping(), "PONG");
+  const many = other.multi();
+  for (let n = 0; n < 500; n++) many.publish("sport", n);
+  assert.deepEqual((await many.exec()).map(([, count]) => count), Array(500).fill(1));
+  assert.deepEqual((await all(500)).map(([, n]) => +n), [...Array(500).keys()]);
+  assert.equal(await r.unsubscribe("news", "sport"), 1);
+  assert.equal(await r.punsubscribe("n*"), 0);
+  assert.equal(await r.sunsubscribe(), 0);
+  assert.equal(await other.publish("news", "nobody"), 0);
+  assert.equal(await r.xlen("none"), 0);
+  r.disconnect();
+}
+
 const r = connect();
 const other = connect();
 try {
@@ -147,6 +191,7 @@ try {
   await groups(r);
   await waiting(r, other);
   await transactions(r, other);
+  await messages(other);
   await r.flushall();
   assert.equal(await r.quit(), "OK");
 } finally {

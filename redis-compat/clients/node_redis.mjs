@@ -1,4 +1,4 @@
-// Every stream command and the basics, through node-redis, in RESP2 and RESP3.
+// Every stream command, messages and the basics, through node-redis, in RESP2 and RESP3.
 //
 //     node node_redis.mjs HOST:PORT          with node_modules in $HEADWATER_ORACLE
 //
@@ -143,6 +143,48 @@ async function transactions(r, other) {
   await assert.rejects(r.multi().xLen("m").exec(), WatchError);
 }
 
+async function messages(r, other) {
+  const got = [];
+  let look = () => {};
+  /** So many that were heard, once they are there. */
+  const all = (count) =>
+    new Promise((resolve) => {
+      look = () => {
+        if (got.length < count) return;
+        look = () => {};
+        resolve(got.splice(0, count));
+      };
+      look();
+    });
+  const hear = (...message) => {
+    got.push(message);
+    look();
+  };
+  const listen = (text, channel) => hear(channel, text);
+  await r.subscribe(["news", "sport"], listen);
+  await r.pSubscribe("n*", listen);
+  await r.sSubscribe("shard", listen);
+  assert.equal(await other.publish("news", "hello"), 2);
+  assert.deepEqual(await all(2), [["news", "hello"], ["news", "hello"]]);
+  assert.equal(await other.sPublish("shard", "hello"), 1);
+  assert.deepEqual(await all(1), [["shard", "hello"]]);
+  assert.deepEqual((await other.pubSubChannels()).sort(), ["news", "sport"]);
+  assert.deepEqual(plain(await other.pubSubNumSub(["news", "none"])), { news: 1, none: 0 });
+  assert.equal(await other.pubSubNumPat(), 1);
+  assert.deepEqual(await other.pubSubShardChannels(), ["shard"]);
+  assert.deepEqual(plain(await other.pubSubShardNumSub(["shard"])), { shard: 1 });
+  const many = other.multi();
+  for (let n = 0; n < 500; n++) many.publish("sport", `${n}`);
+  assert.deepEqual(await many.exec(), Array(500).fill(1));
+  assert.deepEqual((await all(500)).map(([, n]) => +n), [...Array(500).keys()]);
+  assert.ok(await r.ping());
+  await r.unsubscribe();
+  await r.pUnsubscribe("n*");
+  await r.sUnsubscribe("shard");
+  assert.equal(await other.publish("news", "nobody"), 0);
+  assert.equal(await r.xLen("none"), 0);
+}
+
 for (const RESP of [2, 3]) {
   const r = await createClient({ url, RESP }).on("error", (error) => { throw error; }).connect();
   const other = await createClient({ url, RESP }).on("error", (error) => { throw error; }).connect();
@@ -153,6 +195,7 @@ for (const RESP of [2, 3]) {
   await groups(r);
   await waiting(r, other);
   await transactions(r, other);
+  await messages(r, other);
   await r.flushAll();
   r.destroy();
   other.destroy();

@@ -1,4 +1,4 @@
-"""Every stream command and the basics, through redis-py, in RESP2 and RESP3.
+"""Every stream command, messages and the basics, through redis-py, in RESP2 and RESP3.
 
     python redis_py.py HOST:PORT
 
@@ -182,6 +182,50 @@ def transactions(r, other):
             raise AssertionError("a watched key has changed, and the transaction went through")
 
 
+def messages(r, other):
+    def heard(p):
+        message = p.get_message(timeout=20)
+        return message["type"], message["pattern"], message["channel"], message["data"]
+
+    with r.pubsub() as p:
+        p.subscribe("news", "sport")
+        p.psubscribe("n*")
+        assert heard(p) == ("subscribe", None, "news", 1)
+        assert heard(p) == ("subscribe", None, "sport", 2)
+        assert heard(p) == ("psubscribe", None, "n*", 3)
+        assert other.publish("news", "hello") == 2
+        assert heard(p) == ("message", None, "news", "hello")
+        assert heard(p) == ("pmessage", "n*", "news", "hello")
+        assert sorted(other.pubsub_channels()) == ["news", "sport"]
+        assert other.pubsub_numsub("news", "none") == [("news", 1), ("none", 0)]
+        assert other.pubsub_numpat() == 1
+        p.unsubscribe("sport")
+        assert heard(p) == ("unsubscribe", None, "sport", 2)
+    with r.pubsub(ignore_subscribe_messages=True) as p:
+        got = []
+        p.subscribe(counted=lambda message: got.append(message["data"]))
+        thread = p.run_in_thread(sleep_time=0.01)
+        with other.pipeline(transaction=True) as many:
+            for n in range(500):
+                many.publish("counted", n)
+            while not other.pubsub_numsub("counted")[0][1]:
+                pass
+            assert many.execute() == [1] * 500
+        while len(got) < 500:
+            time.sleep(0.01)
+        assert got == [str(n) for n in range(500)]
+        thread.stop()
+        thread.join()
+    with r.pubsub() as p:
+        p.ssubscribe("shard")
+        assert p.get_sharded_message(timeout=20)["type"] == "ssubscribe"
+        assert other.spublish("shard", "hello") == 1
+        message = p.get_sharded_message(timeout=20)
+        assert (message["type"], message["data"]) == ("smessage", "hello")
+        assert other.pubsub_shardchannels() == ["shard"]
+        assert other.pubsub_shardnumsub("shard") == [("shard", 1)]
+
+
 async def asynchronous(host, port, protocol):
     r = redis.asyncio.Redis(host=host, port=port, protocol=protocol, decode_responses=True)
     await r.xgroup_create("async", "g", id="0", mkstream=True)
@@ -194,6 +238,12 @@ async def asynchronous(host, port, protocol):
     ids = [id for id, _ in first + rest["async"]]
     assert len(ids) == 50 and len(set(ids)) == 50
     assert await r.xack("async", "g", *ids) == 50
+    async with r.pubsub() as p:
+        await p.psubscribe("as*")
+        assert (await p.get_message(timeout=20))["type"] == "psubscribe"
+        assert await asyncio.gather(*(r.publish("async", n) for n in range(50))) == [1] * 50
+        got = [(await p.get_message(timeout=20))["data"] for _ in range(50)]
+        assert sorted(map(int, got)) == list(range(50))
     await r.aclose()
 
 
@@ -210,6 +260,7 @@ def main():
         groups(r)
         waiting(r, other)
         transactions(r, other)
+        messages(r, other)
         asyncio.run(asynchronous(host, int(port), protocol))
         r.flushall()
         r.close()

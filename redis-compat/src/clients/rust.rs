@@ -1,4 +1,4 @@
-//! Every stream command and the basics, through the crate `redis`, in RESP2 and RESP3.
+//! Every stream command, messages and the basics, through the crate `redis`, in RESP2 and RESP3.
 //!
 //! Runs as a process of its own, so an assertion that fails ends it and names its line.
 
@@ -33,6 +33,7 @@ pub(crate) fn run(addr: SocketAddr) -> RedisResult<()> {
         groups(&mut r)?;
         waiting(client.get_connection()?, &mut other)?;
         transactions(&mut r, &mut other)?;
+        messages(client.get_connection()?, &mut other)?;
         let () = cmd("FLUSHALL").query(&mut r)?;
     }
     Ok(())
@@ -254,5 +255,38 @@ fn transactions(r: &mut Connection, other: &mut Connection) -> RedisResult<()> {
     let mut pipe = redis::pipe();
     pipe.atomic().xlen("m");
     assert_eq!(pipe.query::<Option<Vec<i64>>>(r)?, None);
+    Ok(())
+}
+
+fn messages(mut r: Connection, other: &mut Connection) -> RedisResult<()> {
+    let mut hearer = r.as_pubsub();
+    hearer.subscribe(&["news", "sport"])?;
+    hearer.psubscribe("n*")?;
+    assert_eq!(other.publish::<_, _, i64>("news", "hello")?, 2);
+    let first = hearer.get_message()?;
+    assert_eq!(
+        (first.get_channel_name(), first.from_pattern()),
+        ("news", false)
+    );
+    assert_eq!(first.get_payload::<String>()?, "hello");
+    let second = hearer.get_message()?;
+    assert_eq!(second.get_pattern::<String>()?, "n*");
+    assert_eq!(second.get_channel_name(), "news");
+    let numsub = cmd("PUBSUB").arg(&["NUMSUB", "news"]).query(other)?;
+    assert_eq!(("news".to_owned(), 1), numsub);
+    let mut pipe = redis::pipe();
+    pipe.atomic();
+    for n in 0..500 {
+        pipe.publish("sport", n);
+    }
+    assert_eq!(pipe.query::<Vec<i64>>(other)?, [1; 500]);
+    for n in 0..500 {
+        assert_eq!(hearer.get_message()?.get_payload::<i64>()?, n);
+    }
+    hearer.unsubscribe("news")?;
+    hearer.punsubscribe("n*")?;
+    assert_eq!(other.publish::<_, _, i64>("news", "nobody")?, 0);
+    drop(hearer);
+    assert_eq!(r.xlen::<_, usize>("none")?, 0);
     Ok(())
 }
