@@ -143,8 +143,10 @@ impl Cx<'_> {
         let commits = session.commits.as_ref();
         Terms {
             after: commits.and_then(|commits| Point::ahead(commits, session.depends_on)),
-            // What is said at a replica stays there.
-            relay_at: (!self.server.replication.follows()).then(|| self.end()),
+            // What is said at a replica stays there. The own batch, if it is still open, lies
+            // behind the end of the log.
+            relay_at: (!self.server.replication.follows())
+                .then(|| self.end().max(session.depends_on)),
         }
     }
 }

@@ -56,7 +56,9 @@ fn replicas_and_their_replicas_hear_what_is_published_at_the_master() {
 
 #[test]
 fn a_replica_has_what_was_changed_before_it_says_that_it_was() {
-    const CHANGES: i64 = 2000;
+    const CHANGES: i64 = 300;
+    /// Enough for taking them in to be seen while it goes on.
+    const ENTRIES: i64 = 30;
     for policy in ["always", "everysec"] {
         let directives = ["--appendfsync", policy];
         let master = Node::start(&directives);
@@ -69,12 +71,13 @@ fn a_replica_has_what_was_changed_before_it_says_that_it_was() {
             scope.spawn(move || {
                 for number in 1..=CHANGES {
                     // In one go, in one transaction, or one after the other.
-                    let add = request(&["XADD", "s", "*", "f", "v"]);
+                    let add = request(&["XADD", "s", "*", "f", &"v".repeat(10_000)]);
+                    let add = add.repeat(usize::try_from(ENTRIES).unwrap());
                     let publish = request(&["PUBLISH", "c", &number.to_string()]);
                     let (multi, exec) = (request(&["MULTI"]), request(&["EXEC"]));
                     let (words, replies) = match number % 2 {
-                        0 => ([add, publish].concat(), 2),
-                        _ => ([multi, add, publish, exec].concat(), 4),
+                        0 => ([add, publish].concat(), ENTRIES + 1),
+                        _ => ([multi, add, publish, exec].concat(), ENTRIES + 3),
                     };
                     writer.send(&words);
                     for _ in 0..replies {
@@ -88,7 +91,8 @@ fn a_replica_has_what_was_changed_before_it_says_that_it_was() {
                 let Reply::Int(there) = reader.ask(&["XLEN", "s"]) else {
                     panic!("XLEN is a number")
                 };
-                assert!(there >= number, "{there} of {number} ({policy})");
+                let expected = number * ENTRIES;
+                assert!(there >= expected, "{there} of {expected} ({policy})");
             }
         });
     }
