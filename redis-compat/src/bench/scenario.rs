@@ -3,6 +3,7 @@
 //! ```text
 //! xadd/everysec/p16/c50      XADD, pipelines of 16, 50 connections
 //! xreadgroup/everysec/n10    XREADGROUP COUNT 10 and XACK
+//! publish/everysec/s100      PUBLISH to 100 subscribers
 //! flow/always/200-open       producers and consumers with 200 entries under way
 //! ```
 //!
@@ -14,7 +15,7 @@ use super::{
     fault::Fault,
     load::{self, Sample, Window, Workload},
     server::{Peer, Policy, Server, Site},
-    workload::{Append, FanOut, Flow, Pace, Range, Work, create_group},
+    workload::{Append, FanOut, Flow, Pace, Publish, Range, Work, create_group},
 };
 
 /// Connections of the scenarios that do not vary them: what the servers' own benchmark uses.
@@ -49,6 +50,9 @@ pub(super) enum Kind {
     },
     FanOut,
     Flow(Pace),
+    Publish {
+        subscribers: usize,
+    },
     Range,
     /// Has figures of its own: see [`super::restart`].
     Restart,
@@ -129,6 +133,14 @@ pub(super) fn catalog() -> Vec<Scenario> {
             Kind::FanOut,
         );
     }
+    for subscribers in [1, 100] {
+        add(
+            format!("publish/everysec/s{subscribers}"),
+            subscribers > 1,
+            Policy::EverySec,
+            Kind::Publish { subscribers },
+        );
+    }
     add(
         "restart/everysec".to_owned(),
         true,
@@ -168,6 +180,9 @@ impl Scenario {
                 create_group(&mut client)?;
                 let flow = Flow::new(PRODUCERS, PRODUCERS, pace, entry::VALUE_LEN);
                 drive(flow, &server, window, site)
+            }
+            Kind::Publish { subscribers } => {
+                drive(Publish::new(subscribers), &server, window, site)
             }
             Kind::Range => {
                 client.fill(entries)?;

@@ -7,6 +7,7 @@
 //! | `range` | how fast are old entries read again? |
 //! | `flow` | how long is an entry under way from producer to consumer? |
 //! | `fan_out` | how fast does one entry wake all who wait for it? |
+//! | `publish` | how fast does one message reach all who subscribe? |
 //! | `drain` | how fast does a group take a backlog, and is it what was put there? |
 //! | `queue` | what does a flow cost that is trimmed behind its consumers? |
 //! | `steady` | how long does an XADD take while something else goes on? |
@@ -22,6 +23,7 @@ mod consumer;
 mod drain;
 mod fan_out;
 mod flow;
+mod publish;
 mod queue;
 mod range;
 mod steady;
@@ -32,6 +34,7 @@ pub(super) use churn::Churn;
 pub(super) use drain::Drain;
 pub(super) use fan_out::FanOut;
 pub(super) use flow::{Flow, Pace};
+pub(super) use publish::Publish;
 pub(super) use queue::Queue;
 pub(super) use range::Range;
 pub(super) use steady::Steady;
