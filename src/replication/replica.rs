@@ -77,7 +77,10 @@ pub(super) async fn follow(
                 changed.expect("the sender lives as long as the server");
                 // What has come belongs to the time before.
                 if let Some(taking) = replica.taking.take() {
-                    drop(taking.await);
+                    // It was not begun when the server ended before that.
+                    if let Ok(lot) = taking.await {
+                        replica.serve(&lot.events);
+                    }
                 }
                 return;
             }
@@ -368,12 +371,13 @@ impl Replica<'_> {
             let taking = self.taking.insert(tokio::task::spawn_blocking(take));
             let taken = taking.await;
             self.taking = None;
-            lot = taken.expect("taking frames does not panic");
+            lot = match taken {
+                // The server ends before its turn came.
+                Err(error) if error.is_cancelled() => return Err(io::Error::other(error)),
+                taken => taken.expect("taking frames does not panic"),
+            };
         }
-        if !lot.events.is_empty() {
-            let (server, now) = (self.server, clock::unix_ms());
-            server.waiters.serve(server, opened, &lot.events, now);
-        }
+        self.serve(&lot.events);
         if let Some(fault) = lot.fault {
             return Err(io::Error::other(fault));
         }
@@ -383,6 +387,19 @@ impl Replica<'_> {
         }
         *frames = lot.frames;
         Ok(())
+    }
+
+    /// Lets those see what happened to keys who wait for them.
+    fn serve(&self, events: &[KeyEvent]) {
+        let server = self.server;
+        if events.is_empty() {
+            return;
+        }
+        // Who waits is sent away when the data are closed.
+        if let Some(opened) = server.loading.opened() {
+            let now = clock::unix_ms();
+            server.waiters.serve(server, &opened, events, now);
+        }
     }
 
     /// Takes a shipment. What has come of it stays when the connection breaks.
