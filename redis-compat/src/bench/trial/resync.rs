@@ -96,7 +96,8 @@ impl Measure for Resync {
         // Of two: the data, and the log of what one lacks.
         let needed = 2 * (first + 3 * more) * payload(self.value_bytes);
         want_space(site, needed)?;
-        let backlog = (2 * more * payload(self.value_bytes)).max(1 << 30);
+        // The log has what surrounds the entries, too.
+        let backlog = (more * payload(self.value_bytes) / 4 * 5).max(1 << 30);
         let peer = party
             .with_ours(&self.directives)
             .with(["--repl-backlog-size".to_owned(), backlog.to_string()]);
