@@ -125,6 +125,8 @@ impl Measure for Resync {
         );
         facts.count("away: full copies", number(&master, "sync_full")?);
 
+        rest(&master, one.path())?;
+        rest(&replica, other.path())?;
         replica.client()?.call(&[b"REPLICAOF", b"NO", b"ONE"])?;
         let all = first + more;
         fill(&master, &values, all..all + TAIL)?;
@@ -144,7 +146,7 @@ impl Measure for Resync {
 
     fn legend(&self) -> &'static str {
         "Back and following again are from the start of the process until it has what the other \
-         has. Memory is anonymous.\nThe copy by hand is of the same files, through a socket, to \
+         has; before a tail\nis cut, both have come to rest. Memory is anonymous.\nThe copy by hand is of the same files, through a socket, to \
          the disk, synced. The copy is everything until the\nreplica follows."
     }
 }
