@@ -146,8 +146,9 @@ impl Measure for Resync {
 
     fn legend(&self) -> &'static str {
         "Back and following again are from the start of the process until it has what the other \
-         has; before a tail\nis cut, both have come to rest. Memory is anonymous.\nThe copy by hand is of the same files, through a socket, to \
-         the disk, synced. The copy is everything until the\nreplica follows."
+         has; before a tail is\ncut, both have come to rest. Memory is anonymous. The copy by hand \
+         is of the same files, through a socket, to\nthe disk, synced. The copy is everything \
+         until the replica follows."
     }
 }
 
