@@ -84,6 +84,8 @@ mod resolve;
 mod runner;
 mod scripts;
 mod shown;
+#[cfg(test)]
+mod sim;
 mod state;
 mod timers;
 

@@ -235,8 +235,7 @@ impl Instance {
             down_after_ms,
         };
         let wishes = own.contacts.look_after(self.contact, own.now_ms, patience);
-        let to = self.address.clone();
-        own.fulfil(wishes, &to);
+        own.fulfil(wishes, &self.address);
     }
 
     /// Asks it something, with its own name for the command; whether there is a way to it.

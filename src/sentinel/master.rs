@@ -223,19 +223,15 @@ impl Master {
     }
 
     /// Everybody, the master first.
-    pub(crate) fn all(&self) -> Vec<Who> {
+    pub(crate) fn all(&self) -> impl Iterator<Item = Who> + use<> {
         let replicas = (0..self.replicas.len()).map(Who::Replica);
         let others = (0..self.others.len()).map(Who::Other);
-        [Who::Master]
-            .into_iter()
-            .chain(replicas)
-            .chain(others)
-            .collect()
+        [Who::Master].into_iter().chain(replicas).chain(others)
     }
 
     /// Whose seat it is; `None` if it is gone.
     pub(crate) fn seated(&self, seat: &Seat) -> Option<Who> {
-        let mut all = self.all().into_iter();
+        let mut all = self.all();
         all.find(|who| self.instance(*who).no == seat.instance)
     }
 
@@ -410,8 +406,12 @@ impl Master {
     }
 
     fn judge(&mut self, own: &mut Own, who: Who) {
-        let settings = self.settings.clone();
-        if !self.instance_mut(who).judge(own, &settings) {
+        let (at, settings) = match who {
+            Who::Master => (&mut self.at, &self.settings),
+            Who::Replica(index) => (&mut self.replicas[index].at, &self.settings),
+            Who::Other(index) => (&mut self.others[index].at, &self.settings),
+        };
+        if !at.judge(own, settings) {
             return;
         }
         let is_down = self.instance(who).sdown.is;
@@ -447,8 +447,7 @@ impl Master {
             is_candidate && own.has_saved(failover.generation)
         });
         let candidacy = candidacy.map(|failover| failover.epoch);
-        let master = own.shown(&self.at.address);
-        let (port, id) = (master.port.to_string(), Arc::clone(&own.id));
+        let id = Arc::clone(&own.id);
         for index in 0..self.others.len() {
             let other = &mut self.others[index];
             let since_ms = other.answered_ms.map(|ms| own.now_ms - ms);
@@ -470,6 +469,8 @@ impl Master {
             other.asked_epoch = candidacy.or(other.asked_epoch);
             let epoch = candidacy.unwrap_or(own.epoch).to_string();
             let candidate = if candidacy.is_some() { &*id } else { "*" };
+            let master = own.shown(&self.at.address);
+            let port = master.port.to_string();
             let words = [
                 "SENTINEL",
                 "is-master-down-by-addr",
@@ -703,16 +704,22 @@ impl Master {
         (self.failover, self.attempt_ms) = (None, None);
     }
 
-    /// Another monitor knows of a newer configuration.
+    /// Another monitor knows of a newer configuration. A failover of ours that was elected before
+    /// it is void, even if the master has come back to where we still have it.
     pub(crate) fn follow(&mut self, own: &mut Own, from: usize, epoch: u64, to: &Address) {
         self.config_epoch = epoch;
         self.config_generation = own.changed();
-        if own.same(&self.at.address, to) {
+        let old = self.at.address.clone();
+        if own.same(&old, to) {
+            let failover = self.failover.as_ref();
+            if failover.is_some_and(|failover| failover.epoch <= epoch) {
+                self.tell(own, CONFIG_UPDATE, Who::Other(from));
+                self.change_address(own, &old);
+            }
             return;
         }
         self.tell(own, CONFIG_UPDATE, Who::Other(from));
         self.tell_switch(own, to);
-        let old = self.at.address.clone();
         self.change_address(own, to);
         self.run_reconfig(own, "observer", &old, to);
     }
