@@ -20,7 +20,7 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-pub(crate) use self::fresh::{FreshFile, is_unfinished};
+pub(crate) use self::fresh::{FreshFile, UNFINISHED, is_unfinished, unfinished};
 pub use self::real::RealDisk;
 #[cfg(any(test, feature = "sim"))]
 pub use self::sim::{Call, Fault, Loss, Repeat, SimDisk};

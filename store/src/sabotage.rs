@@ -19,8 +19,9 @@
 //! | deletions-forgotten       | a checkpoint leaves out what was deleted inside of extents    |
 //! | deaths-forgotten          | what dies while it is being settled comes back                |
 //! | skip-data-fsync           | data files are named before they are durable                  |
-//! | skip-checkpoint-fsync     | so are checkpoints                                            |
-//! | skip-checkpoint-name      | the name of a checkpoint is not made durable                  |
+//! | skip-data-name            | the names of data files are not made durable                  |
+//! | skip-checkpoint-fsync     | checkpoints are named before they are durable                 |
+//! | skip-checkpoint-name      | the names of checkpoints are not made durable                 |
 //! | kernel-trusted            | a start believes that the names that it finds are durable     |
 //! | no-block-checksum         | blocks of data files are not verified                         |
 //! | seen-again                | a start applies what a checkpoint has seen already            |
@@ -33,6 +34,8 @@
 
 #[cfg(all(feature = "sabotage", not(debug_assertions)))]
 compile_error!("seeded bugs are for tests, never for a release");
+
+use std::path::Path;
 
 use crate::record::{Change, Record};
 
@@ -51,6 +54,7 @@ pub(crate) enum Bug {
     DeletionsForgotten,
     DeathsForgotten,
     SkipDataFsync,
+    SkipDataName,
     SkipCheckpointFsync,
     SkipCheckpointName,
     KernelTrusted,
@@ -94,6 +98,7 @@ pub(crate) fn has(bug: Bug) -> bool {
             "deletions-forgotten" => Bug::DeletionsForgotten,
             "deaths-forgotten" => Bug::DeathsForgotten,
             "skip-data-fsync" => Bug::SkipDataFsync,
+            "skip-data-name" => Bug::SkipDataName,
             "skip-checkpoint-fsync" => Bug::SkipCheckpointFsync,
             "skip-checkpoint-name" => Bug::SkipCheckpointName,
             "kernel-trusted" => Bug::KernelTrusted,
@@ -122,4 +127,18 @@ pub(crate) fn leaves_out(record: &Record<'_>) -> bool {
 pub(crate) fn passes_over(record: &Record<'_>) -> bool {
     let moves = |change: &Change<'_>| matches!(change, Change::Positioned { .. });
     has(Bug::IdsReused) && matches!(record, Record::Stream { change, .. } if moves(change))
+}
+
+/// Whether a file gets its name before it is durable.
+pub(crate) fn leaves_unsynced(path: &Path) -> bool {
+    has(Bug::SkipDataFsync) && is(path, "data") || has(Bug::SkipCheckpointFsync) && is(path, "ckpt")
+}
+
+/// Whether the name of a file is not made durable.
+pub(crate) fn leaves_unnamed(path: &Path) -> bool {
+    has(Bug::SkipDataName) && is(path, "data") || has(Bug::SkipCheckpointName) && is(path, "ckpt")
+}
+
+fn is(path: &Path, kind: &str) -> bool {
+    path.extension().is_some_and(|extension| extension == kind)
 }

@@ -30,7 +30,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::extent::ExtentRow;
-use crate::disk::{Disk, File};
+use crate::disk::{Disk, File, UNFINISHED, unfinished};
 use crate::error::{DataError, DiskError, Flaw, Malformed};
 
 /// Bytes of the header.
@@ -143,11 +143,6 @@ pub(super) fn path(dir: &Path, number: u64) -> PathBuf {
     dir.join(format!("{number:020}.data"))
 }
 
-/// The name of a file in the making.
-pub(super) fn unfinished_path(dir: &Path, number: u64) -> PathBuf {
-    dir.join(format!("{number:020}.tmp"))
-}
-
 /// What a name in the directory stands for.
 #[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) enum Name {
@@ -168,7 +163,7 @@ impl Name {
     pub(crate) fn path(self, dir: &Path) -> PathBuf {
         match self {
             Self::Whole(number) => path(dir, number),
-            Self::Unfinished(number) => unfinished_path(dir, number),
+            Self::Unfinished(number) => unfinished(&path(dir, number)),
         }
     }
 
@@ -183,7 +178,7 @@ impl Name {
             .filter(|&number| plain && number < u64::MAX)?;
         match suffix {
             "data" => Some(Self::Whole(number)),
-            "tmp" => Some(Self::Unfinished(number)),
+            UNFINISHED => Some(Self::Unfinished(number)),
             _ => None,
         }
     }

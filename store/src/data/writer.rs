@@ -4,12 +4,8 @@
 //!  begin_extent  node entry entry ..  node entry ..  end_extent   begin_extent ..   finish
 //! ```
 //!
-//! What is written is synced every [`STEP`], so that no sync of the log, which the file system may
-//! order behind ours, ever waits for much. Space is allocated ahead in steps, too: a full disk
-//! shows before much has been written.
-//!
-//! An error of the disk ends the writing and nothing else: nobody refers to the file yet, and
-//! dropping the writer removes it.
+//! The file is a [fresh one](FreshFile) until it is finished: an error of the disk ends the writing
+//! and nothing else, and dropping the writer removes it.
 
 use std::sync::Arc;
 
@@ -19,42 +15,23 @@ use super::envelope::Address;
 use super::extent::{Extent, ExtentRow};
 use super::file::{self, DataFile};
 use super::index::IndexBuilder;
-use crate::disk::File;
+use crate::disk::FreshFile;
 use crate::error::DiskError;
 use crate::id::{StreamId, StreamNo};
 use crate::record::Fields;
-use crate::sabotage::{self, Bug};
 
-/// Bytes that are written, and synced, at once.
+/// Bytes that are written at once.
 const STEP: usize = 1 << 20;
-
-/// Bytes that are allocated at once.
-const ALLOCATION: u64 = 4 << 20;
 
 /// A data file in the making. Dropped before it is finished, it leaves nothing behind.
 pub(crate) struct FileWriter {
     data: Arc<Data>,
     number: u64,
-    file: Arc<dyn File>,
-    /// Whole blocks that have not been written yet, which go to `written`.
+    file: FreshFile,
+    /// Whole blocks that have not been written yet.
     buffer: Vec<u8>,
-    written: u64,
-    allocated: u64,
     making: Option<Making>,
     rows: Vec<ExtentRow>,
-    state: State,
-}
-
-#[derive(Copy, Clone, PartialEq, Eq, Debug)]
-enum State {
-    /// The file has its temporary name.
-    Unfinished,
-    /// So it still has, and what of it is on disk is unknown.
-    Failed,
-    /// The file has its name.
-    Named,
-    /// It belongs to the store.
-    Finished,
 }
 
 /// An extent in the making.
@@ -77,17 +54,13 @@ struct Node {
 
 impl FileWriter {
     pub(super) fn create(data: &Arc<Data>, number: u64) -> Result<Self, DiskError> {
-        let path = file::unfinished_path(&data.dir, number);
         Ok(Self {
-            file: data.disk.create(&path, ALLOCATION)?,
+            file: FreshFile::create(data.disk.clone(), &file::path(&data.dir, number))?,
             data: data.clone(),
             number,
             buffer: file::header(number).to_vec(),
-            written: 0,
-            allocated: ALLOCATION,
             making: None,
             rows: Vec::new(),
-            state: State::Unfinished,
         })
     }
 
@@ -209,17 +182,9 @@ impl FileWriter {
         file::put_footer(&mut self.buffer, self.number, table, &self.rows);
         let len = self.end();
         self.write()?;
-        self.file.set_len(len)?;
-        if !sabotage::has(Bug::SkipDataFsync) {
-            self.file.sync_data()?;
-        }
-        let (disk, dir) = (&self.data.disk, &self.data.dir);
-        let path = file::path(dir, self.number);
-        disk.rename(&file::unfinished_path(dir, self.number), &path)?;
-        self.state = State::Named;
-        disk.sync_dir(dir)?;
-        self.state = State::Finished;
-        let file = Arc::new(DataFile::new(dir, self.number, len));
+        self.file.sync()?;
+        self.file.finish()?;
+        let file = Arc::new(DataFile::new(&self.data.dir, self.number, len));
         let extents = self.rows.iter().map(|&row| Extent::new(file.clone(), row));
         let extents = extents.collect();
         self.data.add(file.clone());
@@ -227,7 +192,7 @@ impl FileWriter {
     }
 
     fn end(&self) -> u64 {
-        self.written + self.buffer.len() as u64
+        self.file.len() + self.buffer.len() as u64
     }
 
     fn seal_block(&mut self) -> Result<(), DiskError> {
@@ -250,25 +215,12 @@ impl FileWriter {
         if self.buffer.len() < STEP {
             return Ok(());
         }
-        self.write()?;
-        self.state = State::Failed;
-        self.file.sync_data()?;
-        self.state = State::Unfinished;
-        Ok(())
+        self.write()
     }
 
     fn write(&mut self) -> Result<(), DiskError> {
-        assert_eq!(self.state, State::Unfinished, "who fails is dropped");
-        self.state = State::Failed;
-        let end = self.end();
-        if self.allocated < end {
-            self.allocated = end.next_multiple_of(ALLOCATION);
-            self.file.allocate(self.allocated)?;
-        }
-        self.file.write_at(self.written, &self.buffer)?;
-        self.written = end;
+        self.file.append(&self.buffer)?;
         self.buffer.clear();
-        self.state = State::Unfinished;
         Ok(())
     }
 }
@@ -287,20 +239,6 @@ impl Making {
         if let Some(node) = self.node.as_mut().filter(|node| !node.placed) {
             node.placed = true;
             self.block.piece(node.head);
-        }
-    }
-}
-
-impl Drop for FileWriter {
-    fn drop(&mut self) {
-        let (disk, dir) = (&self.data.disk, &self.data.dir);
-        let path = match self.state {
-            State::Finished => return,
-            State::Named => file::path(dir, self.number),
-            State::Unfinished | State::Failed => file::unfinished_path(dir, self.number),
-        };
-        if let Err(fault) = disk.remove(&path) {
-            tracing::warn!(%fault, "a data file that is not needed stays until the next start");
         }
     }
 }

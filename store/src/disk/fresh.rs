@@ -6,35 +6,51 @@
 //!
 //! For files that are written in the background while others wait for the same disk. Space is
 //! allocated ahead in steps, so that a full disk shows before a step is begun; on a disk that is
-//! nearly full, only what is needed. What was written is synced in pieces, so that a sync in the
-//! foreground never waits for more than one of them.
+//! nearly full, only what is needed. What was written is synced in pieces, so that a sync of the
+//! log, which the file system may order behind ours, never waits for more than one of them.
 //!
-//! A crash leaves the temporary file, which nobody reads and the next start removes.
+//! An error ends the file and nothing else: nobody refers to it yet, and dropping it removes it,
+//! whatever its name is by then. A crash leaves the temporary file, which nobody reads and the next
+//! start removes, or the whole one.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::{Disk, File};
 use crate::error::DiskError;
-use crate::sabotage::{self, Bug};
+use crate::sabotage;
 
-/// Bytes that are allocated, and synced, at a time.
+/// Bytes that are synced at a time.
 const STEP: u64 = 1 << 20;
 
-/// What the name of an unfinished file ends in.
-const UNFINISHED: &str = ".tmp";
+/// Bytes that are allocated at a time.
+const ALLOCATION: u64 = 4 << 20;
+
+/// What the name of an unfinished file ends in, behind the dot.
+pub(crate) const UNFINISHED: &str = "tmp";
 
 /// A file that is being written. Dropped before it is finished, it is removed.
 #[derive(Debug)]
 pub(crate) struct FreshFile {
     disk: Arc<dyn Disk>,
     path: PathBuf,
-    temporary: PathBuf,
     file: Arc<dyn File>,
     len: u64,
     allocated: u64,
     synced: u64,
-    finished: bool,
+    state: State,
+}
+
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+enum State {
+    /// The file has its temporary name.
+    Unfinished,
+    /// So it still has, and what of it is on disk is unknown.
+    Failed,
+    /// The file has its name.
+    Named,
+    /// Its name is durable, too.
+    Finished,
 }
 
 impl FreshFile {
@@ -44,17 +60,15 @@ impl FreshFile {
     ///
     /// Whatever the file system refuses. There is no file then.
     pub(crate) fn create(disk: Arc<dyn Disk>, path: &Path) -> Result<Self, DiskError> {
-        let temporary = path.with_extension(&UNFINISHED[1..]);
-        let file = disk.create(&temporary, 0)?;
+        let file = disk.create(&unfinished(path), 0)?;
         Ok(Self {
             disk,
             path: path.to_owned(),
-            temporary,
             file,
             len: 0,
             allocated: 0,
             synced: 0,
-            finished: false,
+            state: State::Unfinished,
         })
     }
 
@@ -72,24 +86,42 @@ impl FreshFile {
     ///
     /// # Errors
     ///
-    /// Whatever the file system refuses. The file is of no use then.
+    /// Whatever the file system refuses. The file can only be dropped then.
+    ///
+    /// # Panics
+    ///
+    /// When it failed before.
     pub(crate) fn append(&mut self, bytes: &[u8]) -> Result<(), DiskError> {
-        let end = self.len + bytes.len() as u64;
-        if end > self.allocated {
-            self.allocated = self.allocate(end)?;
-        }
-        self.file.write_at(self.len, bytes)?;
-        self.len = end;
-        if self.len - self.synced >= STEP {
-            self.file.sync_data()?;
-            self.synced = self.len;
-        }
+        self.attempt(|file| {
+            let end = file.len + bytes.len() as u64;
+            if end > file.allocated {
+                file.allocated = file.allocate(end)?;
+            }
+            file.file.write_at(file.len, bytes)?;
+            file.len = end;
+            if file.len - file.synced >= STEP {
+                file.file.sync_data()?;
+                file.synced = file.len;
+            }
+            Ok(())
+        })
+    }
+
+    /// Does what the file is of no use without.
+    fn attempt(
+        &mut self,
+        act: impl FnOnce(&mut Self) -> Result<(), DiskError>,
+    ) -> Result<(), DiskError> {
+        assert_eq!(self.state, State::Unfinished, "who fails is dropped");
+        self.state = State::Failed;
+        act(self)?;
+        self.state = State::Unfinished;
         Ok(())
     }
 
     /// Allocates space up to `end`, and says up to where there is some.
     fn allocate(&self, end: u64) -> Result<u64, DiskError> {
-        let ahead = end.next_multiple_of(STEP);
+        let ahead = end.next_multiple_of(ALLOCATION);
         match self.file.allocate(ahead) {
             Err(error) if error.is_shortage() => self.file.allocate(end).map(|()| end),
             allocated => allocated.map(|()| ahead),
@@ -109,48 +141,66 @@ impl FreshFile {
     ///
     /// # Errors
     ///
-    /// Whatever the file system refuses. The file is of no use then.
+    /// Whatever the file system refuses. The file can only be dropped then.
+    ///
+    /// # Panics
+    ///
+    /// When it failed before.
     pub(crate) fn sync(&mut self) -> Result<(), DiskError> {
-        self.file.set_len(self.len)?;
-        if !sabotage::has(Bug::SkipCheckpointFsync) {
-            self.file.sync_data()?;
-        }
-        self.synced = self.len;
-        Ok(())
+        self.attempt(|file| {
+            file.file.set_len(file.len)?;
+            if !sabotage::leaves_unsynced(&file.path) {
+                file.file.sync_data()?;
+            }
+            file.synced = file.len;
+            Ok(())
+        })
     }
 
     /// Gives the file its name, durably.
     ///
     /// # Errors
     ///
-    /// Whatever the file system refuses. Whether the file has its name is unknown then, but it is
-    /// whole if it has.
+    /// Whatever the file system refuses. There is no file then, if that can be helped; what a crash
+    /// brings back is whole.
     ///
     /// # Panics
     ///
     /// When not all of it is [synced](Self::sync).
     pub(crate) fn finish(mut self) -> Result<(), DiskError> {
+        assert_eq!(self.state, State::Unfinished, "who fails is dropped");
         assert_eq!(self.synced, self.len, "a file is named when it is durable");
-        self.disk.rename(&self.temporary, &self.path)?;
-        self.finished = true;
-        if sabotage::has(Bug::SkipCheckpointName) {
-            return Ok(());
+        self.disk.rename(&unfinished(&self.path), &self.path)?;
+        self.state = State::Named;
+        if !sabotage::leaves_unnamed(&self.path) {
+            let dir = self.path.parent().expect("a file is in a directory");
+            self.disk.sync_dir(dir)?;
         }
-        self.disk
-            .sync_dir(self.path.parent().expect("a file is in a directory"))
+        self.state = State::Finished;
+        Ok(())
     }
 }
 
 impl Drop for FreshFile {
     fn drop(&mut self) {
-        if !self.finished {
-            // What is left is removed at the next start.
-            let _ = self.disk.remove(&self.temporary);
+        let removed = match self.state {
+            State::Finished => return,
+            State::Named => self.disk.remove(&self.path),
+            State::Unfinished | State::Failed => self.disk.remove(&unfinished(&self.path)),
+        };
+        if let Err(fault) = removed {
+            tracing::warn!(%fault, "a file that is not needed stays until the next start");
         }
     }
 }
 
+/// What the file of this name is called until it is finished.
+pub(crate) fn unfinished(path: &Path) -> PathBuf {
+    path.with_extension(UNFINISHED)
+}
+
 /// Whether the file of this name was never finished.
 pub(crate) fn is_unfinished(name: &str) -> bool {
-    name.ends_with(UNFINISHED)
+    let suffix = name.rsplit_once('.').map(|(_, suffix)| suffix);
+    suffix == Some(UNFINISHED)
 }

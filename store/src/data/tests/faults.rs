@@ -38,7 +38,13 @@ fn a_refusal_at_any_call_leaves_no_file_and_no_account() {
             let disk = SimDisk::new();
             let data = open(&disk);
             disk.fail(disk.calls().len() + at, fault, repeat);
-            let refused = write(&data, &streams()).map(|_| ()).unwrap_err();
+            let written = write(&data, &streams()).map(|_| ());
+            if matches!(fault, Fault::NoSpace) && call.doing == Doing::Allocate {
+                // There is no room to allocate ahead, but for what is needed there is.
+                written.unwrap();
+                continue;
+            }
+            let refused = written.unwrap_err();
             assert_eq!(refused.doing, call.doing, "{what}: {refused}");
             assert!(data.files().is_empty(), "{what}");
             assert_eq!((data.stats().files, data.stats().bytes), (0, 0), "{what}");
@@ -64,7 +70,7 @@ fn a_refusal_at_any_call_leaves_no_file_and_no_account() {
 fn a_full_disk_shows_before_the_file_is_written() {
     let disk = SimDisk::new();
     let data = open(&disk);
-    disk.set_capacity(Some((4 << 20) - 1));
+    disk.set_capacity(Some(1 << 20));
     assert!(write(&data, &streams()).unwrap_err().is_shortage());
     assert!(!disk.calls().iter().any(is_write));
     assert_eq!((names(&disk), disk.allocated()), (vec![], 0));
