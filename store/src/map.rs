@@ -24,7 +24,7 @@ use std::io;
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use memmap2::{MmapOptions, MmapRaw};
+use memmap2::{MmapOptions, MmapRaw, UncheckedAdvice};
 #[cfg(any(test, feature = "sim"))]
 use parking_lot::RwLock;
 
@@ -129,6 +129,24 @@ impl Map {
             View::Copy(copy) => f(&copy.read()[range]),
         }
     }
+
+    /// Lets go of the pages that reading has brought into this process, of which they count as
+    /// memory. The kernel still has them: who reads on pays for looking them up.
+    pub(crate) fn let_go(&self) {
+        match &self.view {
+            View::Pages(pages) => {
+                // SAFETY: this advice takes pages from where they are mapped. A shared map of a
+                // file, which nobody writes through, shows the same bytes when it is read next, so
+                // whoever borrows some meanwhile sees them unchanged.
+                #[expect(unsafe_code, reason = "a file's pages come back as they were")]
+                let advised = unsafe { pages.unchecked_advise(UncheckedAdvice::DontNeed) };
+                // Advice that is not taken costs memory only.
+                drop(advised);
+            }
+            #[cfg(any(test, feature = "sim"))]
+            View::Copy(_) => {}
+        }
+    }
 }
 
 impl fmt::Debug for Map {
@@ -153,6 +171,7 @@ mod tests {
         });
         write(7, b"second");
         map.settle(7, b"second");
+        map.let_go();
         assert_eq!(map.read(2..13, <[u8]>::to_vec), b"firstsecond");
     }
 

@@ -31,6 +31,9 @@ const CHUNK: usize = 64;
 /// So many entries are drafted before they are written.
 const DRAFTED_MAX: u64 = 65_536;
 
+/// So many bytes are copied before the memory that reading them has taken is let go of.
+const READ_MAX: u64 = 8 << 20;
+
 /// One pass over all streams.
 struct Pass<'s> {
     store: &'s Store,
@@ -41,6 +44,8 @@ struct Pass<'s> {
     file: Option<FileWriter>,
     /// The drafts whose extents are in the file.
     written: Vec<(StreamNo, Draft)>,
+    /// Bytes that were copied since memory was let go of.
+    read: u64,
     /// Whether some stream may have more to move.
     more: bool,
     round: &'s mut Round,
@@ -58,6 +63,7 @@ impl Store {
             empty: plan.compact.iter().copied().collect(),
             file: None,
             written: Vec::new(),
+            read: 0,
             more: true,
             round,
         };
@@ -65,6 +71,7 @@ impl Store {
             pass.streams()?;
             pass.finish_file()?;
         }
+        self.log.let_go_of_pages();
         Ok(())
     }
 }
@@ -134,6 +141,7 @@ impl Pass<'_> {
             None => self.file.insert(self.store.data.create_file()?),
         };
         let reader = Reader::new(&self.store.data, Patience::Wait);
+        let before = file.bytes();
         file.begin_extent(stream);
         for node in draft.nodes(&reader).map_err(unreadable)? {
             file.node(node.head);
@@ -142,6 +150,11 @@ impl Pass<'_> {
             }
         }
         file.end_extent()?;
+        self.read += file.bytes() - before;
+        if self.read >= READ_MAX {
+            self.read = 0;
+            self.store.log.let_go_of_pages();
+        }
         self.written.push((stream, draft));
         Ok(())
     }
