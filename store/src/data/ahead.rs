@@ -1,14 +1,17 @@
 //! A thread that reads on for those who go through extents from one end to the other.
 //!
 //! ```text
-//!  read by a load            read ahead with it     by the thread      next
-//!  [ wanted ][ wanted ]      [ marked ][    ][    ]  [ marked ][    ]   ...
-//!                                 |                      |
-//!                                 '- when it is used ->  '- when it is used ->
+//!  read by a load        with it            by the thread
+//!  [ wanted ][ wanted ]  [ 1 ][    ][    ]  [ 2 ][    ]  [ 4 ][    ][    ]  [ 4 ][    ] ..
+//!                          |                  |            |
+//!                          '- when used: 1 -> '- 2 more -->'- 4 more ------------------->
 //! ```
 //!
-//! So one load suffices, unless the reader is faster than the disk; who finds a block missing loads
-//! it himself. The thread keeps nobody waiting, and nobody waits for it.
+//! The number is how many areas behind its own are there, or read, once the block is used: more the
+//! longer somebody reads on, so that few who read a little cost little, and one who is as fast as
+//! the disk finds enough to go on with whenever the thread has to wait, for the disk or for a
+//! processor. So one load suffices, unless the reader is faster than the disk; who finds a block
+//! missing loads it himself. The thread keeps nobody waiting, and nobody waits for it.
 
 use std::collections::VecDeque;
 use std::io;
@@ -24,10 +27,11 @@ use super::reader::ColdBlock;
 /// So many are read on for at a time, at most; others load for themselves.
 const QUEUE: usize = 32;
 
-/// A block that was read ahead and is used now, and the extent that comes behind its own, if
-/// somebody goes on there.
+/// A block that was read ahead and is used now, how many areas behind it are to be there, and the
+/// extent that comes behind its own, if somebody goes on there.
 pub(super) struct Used {
     pub(super) block: ColdBlock,
+    pub(super) areas: u8,
     pub(super) then: Option<Arc<Extent>>,
 }
 
@@ -47,10 +51,10 @@ struct Queue {
 
 impl Ahead {
     /// Asks for what is behind a block to be read, if need be in the extent that comes then.
-    pub(super) fn ask(&self, block: ColdBlock, then: Option<Arc<Extent>>) {
+    pub(super) fn ask(&self, block: ColdBlock, areas: u8, then: Option<Arc<Extent>>) {
         let mut queue = self.queue.lock();
         if queue.open && queue.used.len() < QUEUE {
-            queue.used.push_back(Used { block, then });
+            queue.used.push_back(Used { block, areas, then });
             self.wake.notify_one();
         }
     }

@@ -36,7 +36,7 @@
 //! * What a [`Block`] hands out has been checked when it was read.
 
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use super::envelope::{self, Address, Kind};
 use crate::codec::{
@@ -94,8 +94,8 @@ pub(crate) struct Block {
     pieces: Box<[NodePiece]>,
     /// Where in `content` the entries begin.
     offsets: Box<[u32]>,
-    /// What follows is to be read once this is used.
-    marked: AtomicBool,
+    /// So many areas behind it are to be read once this is used.
+    mark: AtomicU8,
 }
 
 impl Block {
@@ -151,7 +151,7 @@ impl Block {
             content: content.into(),
             pieces: pieces.into(),
             offsets: offsets.into(),
-            marked: AtomicBool::new(false),
+            mark: AtomicU8::new(0),
         })
     }
 
@@ -235,13 +235,16 @@ impl Block {
     }
 
     /// See [`Cached::mark`](super::cache::Cached::mark).
-    pub(super) fn mark(&self) {
-        self.marked.store(true, Ordering::Relaxed);
+    pub(super) fn mark(&self, areas: u8) {
+        self.mark.store(areas, Ordering::Relaxed);
     }
 
-    /// Whether it was marked; it is not any more.
-    pub(super) fn take_mark(&self) -> bool {
-        self.marked.load(Ordering::Relaxed) && self.marked.swap(false, Ordering::Relaxed)
+    /// See [`Cached::take_mark`](super::cache::Cached::take_mark).
+    pub(super) fn take_mark(&self) -> u8 {
+        match self.mark.load(Ordering::Relaxed) {
+            0 => 0,
+            _ => self.mark.swap(0, Ordering::Relaxed),
+        }
     }
 
     /// Bytes of memory that the block takes.

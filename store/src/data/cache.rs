@@ -37,16 +37,19 @@ impl Cached {
         }
     }
 
-    /// Notes that what follows is to be read once this is used.
-    pub(super) fn mark(&self) {
+    /// Notes that so many areas behind it are to be read once this is used.
+    pub(super) fn mark(&self, areas: u8) {
         if let Self::Entries(block) = self {
-            block.mark();
+            block.mark(areas);
         }
     }
 
-    /// Whether it was marked; it is not any more.
-    pub(super) fn take_mark(&self) -> bool {
-        matches!(self, Self::Entries(block) if block.take_mark())
+    /// How many areas behind it are to be read now; none when it is used again.
+    pub(super) fn take_mark(&self) -> u8 {
+        match self {
+            Self::Entries(block) => block.take_mark(),
+            Self::Index(_) => 0,
+        }
     }
 }
 

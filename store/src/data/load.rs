@@ -4,7 +4,7 @@
 //! wanted is still in the cache, somebody goes through the extent from one end to the other; then
 //! the blocks that follow are read with them, for the next time: all that begin in the same area of
 //! the file. The first of these is marked: once it is used, a [thread](super::ahead) reads the next
-//! area, and so on to the end of the extent, and into the one that comes then.
+//! areas, and so on to the end of the extent, and into the one that comes then.
 
 use std::iter;
 use std::sync::Arc;
@@ -24,6 +24,11 @@ use crate::error::{DataError, Flaw};
 
 /// Bytes of an area: what is read at once for somebody who goes on reading.
 const AREA: u64 = 512 << 10;
+
+/// Areas that are there ahead of somebody who has long been reading on, if they are a small part of
+/// the cache: that one and others who do so share it.
+const AREAS_MAX: u64 = 8;
+const AREAS_SHARE: u64 = 16;
 
 /// Bytes that the kernel fetches for them meanwhile, of whatever the file has there: mostly what
 /// comes next.
@@ -79,7 +84,7 @@ impl Data {
             match decoded {
                 Ok(decoded) => {
                     if at == run.len() {
-                        decoded.mark();
+                        decoded.mark(1);
                     }
                     self.cache.insert(key, decoded.clone());
                     if is_wanted {
@@ -117,21 +122,39 @@ impl Data {
         new.collect()
     }
 
-    /// Reads the area behind that of a block which was read ahead and is used now. What cannot be
-    /// read is left to whoever needs it. The buffer is for the bytes.
+    /// Reads what is missing of the areas behind that of a block which was read ahead and is used
+    /// now. What cannot be read is left to whoever needs it. The buffer is for the bytes.
     pub(super) fn read_on(&self, used: &Used, buffer: &mut Vec<u8>) -> Result<(), DataError> {
-        let area = used.block.key().area();
-        let mut following = iter::successors(used.block.after(), ColdBlock::after);
-        let first = match following.find(|block| block.key().area() > area) {
-            Some(first) => first,
-            None => match &used.then {
-                Some(then) => self.first_block(then)?,
-                None => return Ok(()),
-            },
-        };
+        let areas_max = (self.cache.budget() / AREAS_SHARE / AREA).clamp(1, AREAS_MAX);
+        let areas_max = u8::try_from(areas_max).expect("there are few");
+        let more = used.areas.saturating_mul(2).min(areas_max);
+        let (mut last, mut then) = (used.block.clone(), used.then.as_ref());
+        for _ in 0..used.areas {
+            let behind = (last.key().pos / AREA + 1) * AREA;
+            last = match (last.first_from(behind), then.take()) {
+                (Some(first), still) => {
+                    then = still;
+                    first
+                }
+                (None, Some(then)) => self.first_block(then)?,
+                (None, None) => break,
+            };
+            self.read_area(&last, more, buffer)?;
+        }
+        Ok(())
+    }
+
+    /// Reads what is missing of an area from a block on, and notes at the beginning how many more
+    /// areas are to be read once that is used.
+    fn read_area(
+        &self,
+        first: &ColdBlock,
+        more: u8,
+        buffer: &mut Vec<u8>,
+    ) -> Result<(), DataError> {
         let area = first.key().area();
         let _one_reads = self.loader(first.key());
-        let following = iter::successors(Some(first), ColdBlock::after);
+        let following = iter::successors(Some(first.clone()), ColdBlock::after);
         let new: Vec<_> = following
             .take_while(|block| block.key().area() == area)
             .skip_while(|block| self.cache.peek(block.key()).is_some())
@@ -146,7 +169,7 @@ impl Data {
         for (at, (block, decoded)) in read.enumerate() {
             let Ok(decoded) = decoded else { break };
             if at == 0 {
-                decoded.mark();
+                decoded.mark(more);
             }
             self.cache.insert(block.key(), decoded);
         }

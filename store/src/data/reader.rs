@@ -147,6 +147,21 @@ impl ColdBlock {
             _ => None,
         }
     }
+
+    /// The first block of entries in its extent that begins at a position or behind it.
+    pub(super) fn first_from(&self, pos: u64) -> Option<Self> {
+        let Part::Entries { index, .. } = &self.part else {
+            return None;
+        };
+        let block = index.rows().partition_point(|row| row.pos < pos);
+        (block < index.rows().len()).then(|| Self {
+            extent: self.extent.clone(),
+            part: Part::Entries {
+                index: index.clone(),
+                block,
+            },
+        })
+    }
 }
 
 impl Cold {
@@ -322,8 +337,9 @@ impl<'d> Reader<'d> {
         }
         let found = match (self.data.cache.get(key), self.patience.get()) {
             (Some(found), _) => {
-                if found.take_mark() {
-                    self.data.ahead.ask(wanted, then.cloned());
+                let areas = found.take_mark();
+                if areas > 0 {
+                    self.data.ahead.ask(wanted, areas, then.cloned());
                 }
                 found
             }

@@ -168,6 +168,20 @@ fn what_was_read_ahead_and_is_used_has_the_next_area_read() {
 }
 
 #[test]
+fn who_reads_on_and_on_has_more_and_more_areas_read() {
+    let disk = SimDisk::new();
+    let data = with_cache(&disk, 32 << 20);
+    let extent = extent(&data, 400);
+    data.start().unwrap();
+    // An area has 26 blocks. Of the one behind the first, one more is read, then two, then four.
+    for (used, last) in [(0, 26), (1, 52), (27, 104), (53, 182), (79, 209)] {
+        reads(&data, &extent, used..used + 1);
+        wait_for(&data, &extent, last);
+    }
+    assert_eq!(reads(&data, &extent, 0..210), (0, 0));
+}
+
+#[test]
 fn the_end_of_an_extent_has_the_beginning_of_the_next_read() {
     let disk = SimDisk::new();
     let data = with_cache(&disk, 8 << 20);
