@@ -28,7 +28,7 @@ pub(super) static CONFIG: Spec = subcommand(
 fn run(cx: &mut Cx<'_>, args: &mut Args<'_>) -> Result<Outcome, Halt> {
     match () {
         () if args.eat_with("GET", 0) => get(cx, args),
-        () if args.eat_with("SET", 1) => set(cx, args)?,
+        () if args.eat_with("SET", 2) => set(cx, args)?,
         () => {
             return Err(Refusal::Command(
                 "ERR Only SENTINEL CONFIG GET <param> [<param> <param> ...] / SET <param> \

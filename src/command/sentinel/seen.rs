@@ -1,6 +1,8 @@
 //! `SENTINEL MASTERS`, `MASTER`, `REPLICAS`, `SENTINELS`, `INFO-CACHE`: all that is known of those
 //! under watch.
 
+use std::collections::BTreeSet;
+
 use headwater_resp::Writer;
 
 use super::{MASTER_NAME, NO_MASTER, subcommand, text, texts, write_pairs};
@@ -122,8 +124,9 @@ fn info_cache(cx: &mut Cx<'_>, args: &mut Args<'_>) -> Result<Outcome, Halt> {
     let Data { server, out, .. } = &mut cx.data;
     server.sentinel().with(|monitor, _| {
         let cached = |name| Some((name, monitor.info_cache(name)?));
-        let names = names.iter().map(AsRef::as_ref);
-        let found: Vec<(&str, _)> = names.filter_map(cached).collect();
+        // Once each, in whatever order Redis has them.
+        let names: BTreeSet<&str> = names.iter().map(AsRef::as_ref).collect();
+        let found: Vec<(&str, _)> = names.into_iter().filter_map(cached).collect();
         out.array(2 * found.len());
         for (name, nodes) in found {
             out.bulk(name.as_bytes());

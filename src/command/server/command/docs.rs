@@ -25,6 +25,7 @@ pub(super) fn run(cx: &mut Cx<'_>, args: &mut Args<'_>) -> Result<Outcome, Halt>
 /// What Redis advises against: the command, since when, and what to use instead.
 const DEPRECATED: &[(&str, &str, &str)] = &[
     ("quit", "7.2.0", "just closing the connection"),
+    ("sentinel|slaves", "5.0.0", "`SENTINEL REPLICAS`"),
     ("slaveof", "5.0.0", "`REPLICAOF`"),
 ];
 
