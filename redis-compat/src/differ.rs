@@ -69,8 +69,8 @@ pub(crate) struct Options {
     /// Where the conversations are.
     #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/transcripts"))]
     transcripts: PathBuf,
-    /// Only conversations whose name contains one of these; `command-table` and
-    /// `scan-walk` are two.
+    /// Only conversations whose name contains one of these; `command-table`,
+    /// `sentinel-command-table` and `scan-walk` are three.
     filter: Vec<String>,
 }
 
@@ -114,7 +114,15 @@ fn differences(options: &Options) -> Result<Report, Error> {
     };
     let transcripts = read_all(&options.transcripts)?;
     if wanted(table::NAME) {
-        pair.table(&mut report)?;
+        pair.table(table::NAME, &mut report)?;
+    }
+    if wanted(table::NAME_OF_SENTINELS) {
+        let part = Part::Sentinel(&[]);
+        let mut sentinels = Pair {
+            theirs: Side::start(&their_target, part)?,
+            ours: &mut Side::start(&our_target, part)?,
+        };
+        sentinels.table(table::NAME_OF_SENTINELS, &mut report)?;
     }
     if wanted(scan::NAME) {
         pair.scan(&mut report)?;
@@ -125,7 +133,10 @@ fn differences(options: &Options) -> Result<Report, Error> {
     {
         match transcript.sentinel.is_empty() {
             true => pair.hold(transcript, transcript.protocols, &mut report)?,
-            false => sentinels(transcript, [&their_target, &our_target], &mut report)?,
+            false => {
+                let targets = [&their_target, &our_target];
+                sentinels(transcript, transcript.protocols, targets, &mut report)?;
+            }
         }
     }
     if options.all {
@@ -143,9 +154,13 @@ fn differences(options: &Options) -> Result<Report, Error> {
             };
             for transcript in transcripts.iter().filter(|one| one.also.contains(name)) {
                 // What is said is the same in both protocols; how, has been compared above.
+                let protocols = &transcript.protocols[..1];
                 match transcript.sentinel.is_empty() {
-                    true => pair.hold(transcript, &transcript.protocols[..1], &mut report)?,
-                    false => sentinels(transcript, [&their_target, &our_target], &mut report)?,
+                    true => pair.hold(transcript, protocols, &mut report)?,
+                    false => {
+                        let targets = [&their_target, &our_target];
+                        sentinels(transcript, protocols, targets, &mut report)?;
+                    }
                 }
             }
         }
@@ -153,14 +168,15 @@ fn differences(options: &Options) -> Result<Report, Error> {
     Ok(report)
 }
 
-/// Holds one conversation with sentinels that are started for it, in each of its protocols.
+/// Holds one conversation with sentinels that are started for it, in each of the protocols.
 fn sentinels(
     transcript: &Transcript,
+    protocols: &[Protocol],
     [theirs, ours]: [&Target; 2],
     report: &mut Report,
 ) -> Result<(), Error> {
     let part = Part::Sentinel(&transcript.sentinel);
-    for protocol in transcript.protocols {
+    for protocol in protocols {
         let mut pair = Pair {
             theirs: Side::start(theirs, part)?,
             ours: &mut Side::start(ours, part)?,
@@ -301,17 +317,11 @@ impl Pair<'_> {
         println!("  {ours:width$}  {}", abridged(&parting.ours));
     }
 
-    fn table(&mut self, report: &mut Report) -> Result<(), Error> {
+    fn table(&mut self, name: &str, report: &mut Report) -> Result<(), Error> {
         for protocol in [Protocol::Resp2, Protocol::Resp3] {
             let found = table::compare(self.theirs.server.addr, self.ours.server.addr, protocol);
             let found = found.map_err(|cause| self.ours.lost(cause))?;
-            self.found(
-                table::NAME,
-                protocol,
-                found.compared,
-                &found.partings,
-                report,
-            );
+            self.found(name, protocol, found.compared, &found.partings, report);
         }
         Ok(())
     }
