@@ -16,6 +16,11 @@ mod process;
 #[path = "sentinel/quorum.rs"]
 mod quorum;
 
+use std::io::Write as _;
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
 use headwater_resp::reply::Reply;
 
 use client::{error, simple};
@@ -218,4 +223,187 @@ fn a_simulated_crash_ends_the_monitor_and_another_takes_over() {
         assert_eq!(asked, error("ERR Unknown failure simulation specified"));
     }
     quorum.agrees_on(&replica);
+}
+
+/// A program that runs `commands`, in a directory.
+fn script(dir: &Path, name: &str, commands: &str) -> String {
+    let path = dir.join(name);
+    std::fs::write(&path, format!("#!/bin/sh\n{commands}\n")).unwrap();
+    let may_run = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(&path, may_run).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+#[test]
+fn scripts_hear_what_happens_and_have_no_socket_of_ours() {
+    let dir = tempfile::tempdir().unwrap();
+    let here = dir.path().to_str().unwrap();
+    let sockets = format!("readlink /proc/$$/fd/* | grep -c socket >> {here}/sockets");
+    let notify = format!("{sockets}; echo \"$@\" >> {here}/notices");
+    let notify = script(dir.path(), "notify", &notify);
+    let reconfig = format!("{sockets}; echo \"$@\" >> {here}/changes");
+    let reconfig = script(dir.path(), "reconfig", &reconfig);
+    let mut master = Process::server(Ours, None);
+    let replica = Process::server(Ours, Some(&master));
+    let more = format!(
+        "sentinel notification-script {NAME} {notify}\n\
+         sentinel client-reconfig-script {NAME} {reconfig}\n"
+    );
+    let monitor = Process::monitor(Ours, &(lines(&master, 1) + &more));
+    let quorum = Quorum {
+        monitors: vec![monitor],
+    };
+    quorum.settled(1);
+    master.kill();
+    quorum.agrees_on(&replica);
+
+    let [from, to] = [&master, &replica].map(|node| format!("127.0.0.1 {}", node.port()));
+    let has = |name: &str, line: &str| {
+        let text = std::fs::read_to_string(dir.path().join(name)).unwrap_or_default();
+        text.lines().any(|it| it == line).then_some(())
+    };
+    for line in [
+        format!("+monitor master {NAME} {from} quorum 1"),
+        format!("+sdown master {NAME} {from}"),
+        format!("+switch-master {NAME} {from} {to}"),
+    ] {
+        until(&line, || has("notices", &line));
+    }
+    let line = format!("{NAME} leader start {from} {to}");
+    until(&line, || has("changes", &line));
+    let sockets = std::fs::read_to_string(dir.path().join("sockets")).unwrap();
+    assert!(sockets.lines().all(|count| count == "0"), "{sockets}");
+    until("no script is left", || {
+        let pending = quorum.monitors[0].ask(&["SENTINEL", "PENDING-SCRIPTS"]);
+        (pending == Reply::Array(Vec::new())).then_some(())
+    });
+}
+
+#[test]
+fn names_are_looked_up_and_told_as_it_is_wanted() {
+    let master = Process::server(Ours, None);
+    let port = master.port();
+    for (announce, host) in [("no", "127.0.0.1"), ("yes", "localhost")] {
+        let lines = format!(
+            "sentinel monitor {NAME} localhost {port} 1\n\
+             sentinel resolve-hostnames yes\nsentinel announce-hostnames {announce}\n"
+        );
+        let monitor = Process::monitor(Ours, &lines);
+        until("the monitor is connected", || {
+            (of_master(&monitor)["flags"] == "master").then_some(())
+        });
+        let address = monitor.ask(&["SENTINEL", "GET-MASTER-ADDR-BY-NAME", NAME]);
+        let wanted = [bulk(host), bulk(&port.to_string())];
+        assert_eq!(address, Reply::Array(wanted.to_vec()));
+    }
+}
+
+#[test]
+fn passwords_are_given_to_nodes_and_to_each_other() {
+    const SECRET: [&str; 4] = ["--requirepass", "node", "--masterauth", "node"];
+    let master = Process::server_with(Ours, None, &SECRET);
+    let replica = Process::server_with(Ours, Some(&master), &SECRET);
+    let more = format!("requirepass monitor\nsentinel auth-pass {NAME} node\n");
+    let lines = lines(&master, 2) + &more;
+    let monitors = [Ours, SENTINEL_7_0].map(|program| Process::monitor(program, &lines));
+    for monitor in &monitors {
+        let mut client = monitor.connect();
+        let asked = client.ask(&["SENTINEL", "MASTERS"]);
+        assert_eq!(asked, error("NOAUTH Authentication required."));
+        assert_eq!(client.ask(&["AUTH", "monitor"]), simple("OK"));
+        until("everybody is connected", || {
+            let mut shown = |whom: &str| client.ask(&["SENTINEL", whom, NAME]);
+            let shown =
+                ["MASTER", "REPLICAS", "SENTINELS"].map(|whom| format!("{:?}", shown(whom)));
+            let is_there = |all: &String| all.contains("flags") && !all.contains("disconnected");
+            shown.iter().all(is_there).then_some(())
+        });
+    }
+    drop(replica);
+}
+
+/// Accepts a connection, says the same over and over until the other end closes it, and tells how
+/// many bytes were taken.
+fn chatter(listener: &TcpListener, said: &[u8]) -> usize {
+    let (mut peer, _) = listener.accept().unwrap();
+    let said = said.repeat(1024);
+    let mut taken = 0;
+    while let Ok(bytes) = peer.write(&said) {
+        taken += bytes;
+    }
+    taken
+}
+
+#[test]
+fn a_node_that_says_too_much_or_nonsense_is_not_listened_to() {
+    /// More than a reply may have and than sockets hold.
+    const MUCH: usize = 32 << 20;
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let lines = format!("sentinel monitor {NAME} 127.0.0.1 {port} 1\n");
+    let monitor = Process::monitor(Ours, &lines);
+    for said in [
+        &b"$1000000000\r\n"[..],
+        b"HTTP/1.1 200 OK\r\n\r\n",
+        b"*1000000\r\n",
+        b"*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n",
+    ] {
+        for _ in 0..3 {
+            let taken = chatter(&listener, said);
+            assert!(taken < MUCH, "{taken} bytes");
+        }
+    }
+    // What is in order is taken, but nobody asked for it.
+    assert_eq!(monitor.ask(&["PING"]), simple("PONG"));
+    assert_eq!(of_master(&monitor)["runid"], "");
+}
+
+#[test]
+fn a_monitor_without_a_file_of_its_own_does_not_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("sentinel.conf");
+    std::fs::write(&file, "port 0\nsentinel monitor a 127.0.0.1 1 0\n").unwrap();
+    let path = file.to_str().unwrap();
+    for (args, wanted) in [
+        (
+            &["--sentinel"][..],
+            "headwater: Sentinel needs config file on disk to save state. Exiting...\n".to_owned(),
+        ),
+        (
+            &["-", "--sentinel"],
+            "headwater: Sentinel needs config file on disk to save state. Exiting...\n".to_owned(),
+        ),
+        (
+            &["--sentinel", path],
+            format!(
+                "headwater: {path}, line 2: 'sentinel monitor a 127.0.0.1 1 0': Quorum must be 1 \
+                 or greater.\n"
+            ),
+        ),
+        (
+            &[path],
+            format!(
+                "headwater: {path}, line 2: 'sentinel monitor a 127.0.0.1 1 0': not supported: \
+                 the server is not started as a sentinel\n"
+            ),
+        ),
+    ] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_headwater"));
+        let output = command.args(args).stdin(Stdio::null()).output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        assert_eq!(String::from_utf8(output.stderr).unwrap(), wanted);
+    }
+}
+
+#[test]
+fn a_program_that_is_called_sentinel_is_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let name = dir.path().join("my-sentinel");
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_headwater"), &name).unwrap();
+    let output = Command::new(&name).stdin(Stdio::null()).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        said.contains("Sentinel needs config file on disk"),
+        "{said}"
+    );
 }

@@ -11,7 +11,9 @@ use headwater_resp::reply::Reply;
 use tempfile::TempDir;
 
 use crate::address::free_address;
-use crate::client::{Client, PATIENCE, simple};
+use crate::client::{Client, PATIENCE, error, simple};
+
+const NOAUTH: &str = "NOAUTH Authentication required.";
 
 /// What is run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +55,11 @@ pub(crate) struct Process {
 impl Process {
     /// Starts a server of data; a replica of another, if there is one.
     pub(crate) fn server(program: Program, master: Option<&Self>) -> Self {
+        Self::server_with(program, master, &[])
+    }
+
+    /// The same, with further directives.
+    pub(crate) fn server_with(program: Program, master: Option<&Self>, more: &[&str]) -> Self {
         let mut process = Self::new(program);
         let data = process.dir.path().join("data");
         std::fs::create_dir(&data).unwrap();
@@ -72,6 +79,7 @@ impl Process {
             let of = format!("127.0.0.1 {}", master.port());
             process.args.extend(["--replicaof".into(), of.into()]);
         }
+        process.args.extend(more.iter().map(OsString::from));
         process.restart();
         process
     }
@@ -115,7 +123,9 @@ impl Process {
             let child = self.child.as_mut().unwrap();
             assert_eq!(child.try_wait().unwrap(), None, "it ended by itself");
             TcpStream::connect(self.address).ok()?;
-            (self.ask(&["PING"]) == simple("PONG")).then_some(())
+            let answer = self.ask(&["PING"]);
+            let is_there = answer == simple("PONG") || answer == error(NOAUTH);
+            is_there.then_some(())
         });
     }
 
