@@ -176,6 +176,12 @@ impl Data<'_> {
         self.opened.map_or(Lsn::ZERO, end)
     }
 
+    /// Up to where the log is safe on this server, by its `appendfsync`; 0 while that is loaded.
+    pub(crate) fn kept(&self) -> Lsn {
+        let kept = |opened: &Arc<Opened>| opened.store.log().kept();
+        self.opened.map_or(Lsn::ZERO, kept)
+    }
+
     /// The stream at a key of the selected database, if there is one that has not expired. Its
     /// lock is held until the result is dropped, and one command holds one lock at a time.
     pub(crate) fn stream(&self, key: &[u8]) -> Option<StreamMut<'_>> {

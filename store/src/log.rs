@@ -364,6 +364,12 @@ impl Log {
         self.marks.committed()
     }
 
+    /// What is safe here, as the policy understands it, whatever replicas have.
+    #[must_use]
+    pub fn kept(&self) -> Lsn {
+        self.marks.kept()
+    }
+
     /// The policy in force.
     #[must_use]
     pub fn policy(&self) -> SyncPolicy {

@@ -89,11 +89,16 @@ impl Marks {
     }
 
     pub(crate) fn committed(&self) -> Lsn {
-        let here = match self.policy() {
+        self.kept()
+            .min(Lsn::new(self.replicated.load(Ordering::Acquire)))
+    }
+
+    /// What is safe here, as the policy understands it, whatever replicas have.
+    pub(crate) fn kept(&self) -> Lsn {
+        match self.policy() {
             SyncPolicy::Always => self.durable(),
             SyncPolicy::EverySec | SyncPolicy::No => self.written(),
-        };
-        here.min(Lsn::new(self.replicated.load(Ordering::Acquire)))
+        }
     }
 
     /// What replicas have, if that counts.
@@ -382,6 +387,7 @@ mod tests {
             marks.committed().get()
         };
         assert_eq!(committed(Some(3)), 3);
+        assert_eq!(marks.kept(), Lsn::new(7), "whatever replicas have");
         let bell: Arc<Bell> = Arc::default();
         let waker = Waker::from(bell.clone());
         let cx = Context::from_waker(&waker);

@@ -1,6 +1,8 @@
 //! The section about replication: with the fields of Redis, in its order.
 //!
-//! `role` comes before all that sentinels read only of a replica.
+//! `role` comes before all that sentinels read only of a replica. `slave_repl_offset`, by which they
+//! choose whom to promote, is what the replica would have after a crash, as its `appendfsync`
+//! understands crashes; what it has received is `slave_read_repl_offset`.
 
 use headwater_store::{History, HistoryId};
 
@@ -46,7 +48,7 @@ fn link(fields: &mut Fields, data: &Data<'_>) {
         u8::from(link.standing == Standing::Sync),
     );
     fields.put("slave_read_repl_offset", data.end());
-    fields.put("slave_repl_offset", data.end());
+    fields.put("slave_repl_offset", data.kept());
     if link.standing == Standing::Sync {
         let Shipped { total, done } = link.shipment.unwrap_or_default();
         fields.put("master_sync_total_bytes", total);
