@@ -1,7 +1,7 @@
 //! The section about replication: with the fields of Redis, in its order.
 //!
-//! `role` comes before all that sentinels read only of a replica. `slave_repl_offset`, by which they
-//! choose whom to promote, is what the replica would have after a crash, as its `appendfsync`
+//! `role` comes before all that sentinels read only of a replica. `slave_repl_offset`, by which
+//! they choose whom to promote, is what the replica would have after a crash, as its `appendfsync`
 //! understands crashes; what it has received is `slave_read_repl_offset`.
 
 use headwater_store::{History, HistoryId};
