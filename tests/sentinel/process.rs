@@ -169,8 +169,10 @@ impl Process {
         Client::connect(self.address)
     }
 
+    /// What it answers. Who changes a node's role has it close its connections; it is asked again
+    /// then.
     pub(crate) fn ask(&self, words: &[&str]) -> Reply {
-        self.connect().ask(words)
+        until("an answer", || self.connect().try_ask(words))
     }
 }
 

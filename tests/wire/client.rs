@@ -80,6 +80,12 @@ impl Client {
         self.reply()
     }
 
+    /// The same; `None` when the server closes the connection instead.
+    pub(crate) fn try_ask(&mut self, words: &[&str]) -> Option<Reply> {
+        self.socket.write_all(&request(words)).ok()?;
+        self.try_reply()
+    }
+
     /// A field of a section of INFO.
     pub(crate) fn info(&mut self, section: &str, name: &str) -> Option<String> {
         let Reply::Bulk(text) = self.ask(&["INFO", section]) else {
