@@ -70,6 +70,14 @@ impl Pause {
         self.over.notify_waiters();
     }
 
+    /// Ends a client's pause, if it is one of writes: the server is a replica, and takes none.
+    pub(crate) fn end_writes(&self) {
+        let spell = &self.spells[Cause::Client as usize];
+        if spell.held.load(Ordering::Acquire) == Held::Writes as u8 {
+            self.end(Cause::Client);
+        }
+    }
+
     /// What is held back, by whomever; pauses whose time has come end.
     fn held(&self) -> u8 {
         let mut most = Held::Nothing as u8;

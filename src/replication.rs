@@ -392,6 +392,8 @@ impl Replication {
         if let Role::Replica { takeover, .. } = &mut self.state.lock().role {
             *takeover = Takeover::No;
         }
+        // A monitor pauses writes before it asks for this; they need not wait for it to notice.
+        server.pause.end_writes();
         self.end_failover(server);
     }
 

@@ -698,6 +698,31 @@ fn a_failover_loses_nothing_and_is_told_as_readonly_only() {
 }
 
 /// Writes to whoever is the master; says how often. No other error than `READONLY` may come.
+#[test]
+fn a_pause_of_writes_ends_when_another_has_taken_over() {
+    let master = Node::start(&[]);
+    let replica = Node::following(&master.replicaof(), &[]);
+    replica.until_up();
+    let mut monitor = master.connect();
+    let port = replica.port().to_string();
+    for words in [
+        &["MULTI"][..],
+        &["CLIENT", "PAUSE", "600000", "WRITE"],
+        &["FAILOVER", "TO", "127.0.0.1", &port],
+    ] {
+        monitor.ask(words);
+    }
+    let both = Reply::Array(vec![simple("OK"), simple("OK")]);
+    assert_eq!(monitor.ask(&["EXEC"]), both);
+    assert_eq!(master.ask(&["XADD", "s", "*", "f", "v"]), error(READONLY));
+    assert_eq!(
+        monitor.ask(&["PUBLISH", "channel", "message"]),
+        Reply::Int(0)
+    );
+    let added = replica.ask(&["XADD", "s", "*", "f", "v"]);
+    assert!(matches!(added, Reply::Bulk(_)), "{added:?}");
+}
+
 fn write_until(addresses: [std::net::SocketAddr; 2], writer: usize, ended: &AtomicBool) -> i64 {
     let mut clients = addresses.map(Client::connect);
     let (mut at, mut written) = (0, 0);
