@@ -104,27 +104,57 @@ pub(super) fn run(options: &Options) -> Result<(), Fault> {
         first.down_after(),
         options.runs
     );
-    for site in &sites {
-        println!("{site}");
-        let mut ground = Ground::take(site)?;
-        let measured = unplanned(site, options.runs, &mut ground);
-        super::close(ground, measured)?;
+    let mut columns = Vec::new();
+    for site in sites {
+        columns.push(Column::new(site)?);
     }
-    Ok(())
+    // In turn: what else the machine does falls on all of them.
+    let measured = (0..options.runs).try_for_each(|_| {
+        let mut columns = columns.iter_mut();
+        columns.try_for_each(Column::measure)
+    });
+    for Column {
+        site,
+        ground,
+        served,
+        found,
+    } in columns
+    {
+        println!("{site}\n    served  {served}\n    found   {found}");
+        let ended = match &measured {
+            Ok(()) => Ok(()),
+            Err(fault) => Err(Fault::Violation(fault.to_string())),
+        };
+        super::close(ground, ended)?;
+    }
+    measured
 }
 
-/// Measures failovers that nobody planned.
-fn unplanned(site: &Site, runs: u64, ground: &mut Ground) -> Result<(), Fault> {
-    let (mut served, mut found) = (Times::default(), Times::default());
-    for _ in 0..runs {
+/// One of the grounds that are measured side by side.
+struct Column {
+    site: Site,
+    ground: Ground,
+    served: Times,
+    found: Times,
+}
+
+impl Column {
+    fn new(site: Site) -> Result<Self, Fault> {
+        Ok(Self {
+            ground: Ground::take(&site)?,
+            site,
+            served: Times::default(),
+            found: Times::default(),
+        })
+    }
+
+    /// Measures a failover that nobody planned.
+    fn measure(&mut self) -> Result<(), Fault> {
+        let ground = &mut self.ground;
         let master = ground.wait(Ground::settled)?;
         let old = ground.nodes[master].address;
-        let others: Vec<SocketAddr> = ground
-            .nodes
-            .iter()
-            .map(|node| node.address)
-            .filter(|&address| address != old)
-            .collect();
+        let nodes = ground.nodes.iter().map(|node| node.address);
+        let others: Vec<SocketAddr> = nodes.filter(|&address| address != old).collect();
         let seeker = Seeker::on(ground, REPLY_MAX);
         let over = AtomicBool::new(false);
         let killed = Mutex::new(None);
@@ -137,15 +167,14 @@ fn unplanned(site: &Site, runs: u64, ground: &mut Ground) -> Result<(), Fault> {
             struck
         });
         let killed = struck?;
-        for (times, first) in [&mut served, &mut found].into_iter().zip(&first) {
+        let both = [&mut self.served, &mut self.found];
+        for (times, first) in both.into_iter().zip(&first) {
             let first = first.lock().ok().and_then(|first| *first);
             let took = first.unwrap_or(killed).saturating_duration_since(killed);
-            times.0.push(took.saturating_sub(site.down_after()));
+            times.0.push(took.saturating_sub(self.site.down_after()));
         }
-        ground.start(master)?;
+        ground.start(master)
     }
-    println!("    served  {served}\n    found   {found}");
-    Ok(())
 }
 
 type Moment = Mutex<Option<Instant>>;
