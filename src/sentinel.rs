@@ -82,6 +82,8 @@ mod orders;
 mod own;
 mod resolve;
 mod runner;
+#[cfg(test)]
+mod scene;
 mod scripts;
 mod shown;
 #[cfg(test)]

@@ -104,6 +104,8 @@ impl Master {
 
 #[cfg(test)]
 mod tests {
+    use super::super::monitor::Monitor;
+    use super::super::scene::{A, B, OURS, Scene, orders};
     use super::*;
 
     #[test]
@@ -115,6 +117,93 @@ mod tests {
             (&["b", "a", "b"], Some(("b", 2))),
         ] {
             assert_eq!(count(votes.iter().copied()), winner);
+        }
+    }
+
+    #[test]
+    fn there_is_one_vote_in_an_epoch() {
+        let mut scene = Scene::well(vec![orders()]);
+        for (epoch, candidate, leader, leader_epoch, events) in [
+            (0, A, None, 0, &[][..]),
+            (3, A, Some(A), 3, &["+new-epoch 3", "+vote-for-leader A 3"]),
+            (3, A, Some(A), 3, &[]),
+            (3, B, Some(A), 3, &[]),
+            (2, B, Some(A), 3, &[]),
+            (4, B, Some(B), 4, &["+new-epoch 4", "+vote-for-leader B 4"]),
+        ] {
+            let case = format!("{candidate} asks in {epoch}");
+            let vote = scene.vote(epoch, candidate);
+            assert_eq!(vote, (leader.map(Into::into), leader_epoch), "{case}");
+            let said = super::super::scene::events(scene.act());
+            let said = said.iter().map(|it| it.replace(A, "A").replace(B, "B"));
+            assert_eq!(said.collect::<Vec<_>>(), events, "{case}");
+        }
+        // An epoch may be known without a vote in it.
+        scene.hello(A, "10.1.0.2:26379", [9, 0], "10.0.0.1:6379");
+        assert_eq!(scene.vote(8, A), (Some(B.into()), 4));
+        assert_eq!(scene.vote(9, A), (Some(A.into()), 9));
+    }
+
+    #[test]
+    fn a_vote_is_on_disk_before_it_is_told_and_survives() {
+        let mut scene = Scene::well(vec![orders()]);
+        scene.saves = false;
+        let at = scene.master().at.address.clone();
+        let verdict = scene.monitor.is_master_down_by_addr(0, &at, 3, Some(A));
+        assert_eq!(verdict.generation, scene.monitor.generation());
+        assert!(!scene.monitor.own.has_saved(verdict.generation));
+        assert_eq!(scene.act()[0], "saves");
+        // Whoever asks again is to wait for the same.
+        let again = scene.monitor.is_master_down_by_addr(0, &at, 3, Some(B));
+        assert_eq!(again, verdict);
+        // A restart forgets whom it was for, and no more.
+        let state = scene.monitor.state();
+        let mut scene = Scene::of(&state);
+        assert_eq!(Monitor::new(&state, 1, 0).state(), state);
+        assert_eq!(scene.vote(3, B), (None, 3));
+        assert_eq!(scene.vote(4, B), (Some(B.into()), 4));
+    }
+
+    #[test]
+    fn who_votes_for_another_does_not_try_itself() {
+        let mut scene = Scene::well(vec![orders()]);
+        scene.vote(3, OURS);
+        assert_eq!(scene.master().attempt_ms, None);
+        scene.vote(4, A);
+        let attempt_ms = scene.master().attempt_ms.unwrap();
+        assert!(attempt_ms < 1000, "dated {attempt_ms}");
+    }
+
+    #[test]
+    fn a_majority_and_the_quorum_are_needed_in_one_epoch() {
+        let vote = |leader: &str, epoch| {
+            let leader = leader.into();
+            Some(Vote { leader, epoch })
+        };
+        for (quorum, votes, elected) in [
+            (1, [None, None], false),
+            (1, [vote(OURS, 5), None], true),
+            (1, [vote(OURS, 4), None], false),
+            (1, [vote(OURS, 6), None], false),
+            (2, [vote(A, 5), vote(A, 5)], false),
+            (2, [vote(A, 5), vote(OURS, 5)], true),
+            (3, [vote(OURS, 5), None], false),
+            (3, [vote(OURS, 5), vote(OURS, 5)], true),
+            (4, [vote(OURS, 5), vote(OURS, 5)], false),
+        ] {
+            let mut state = orders();
+            state.settings.quorum = quorum;
+            let mut scene = Scene::well(vec![state]);
+            scene.monitor.own.epoch = 5;
+            let master = scene.monitor.masters.get_mut("orders").unwrap();
+            for (other, vote) in master.others.iter_mut().zip(votes.clone()) {
+                other.vote = vote;
+            }
+            let own = &mut scene.monitor.own;
+            assert!(!master.is_elected(own, 5), "our own vote is not saved");
+            own.saved(own.generation());
+            let case = format!("quorum {quorum}, {votes:?}");
+            assert_eq!(master.is_elected(own, 5), elected, "{case}");
         }
     }
 }

@@ -448,3 +448,536 @@ impl Master {
         best.map(|(index, _)| index)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use headwater_resp::reply::Reply;
+
+    use super::super::monitor::Input;
+    use super::super::scene::{
+        A, B, MASTER, OURS, Scene, address, events, field, follows, opinion, orders, sent,
+    };
+    use super::*;
+
+    const ONE: &str = "10.0.0.2:6379";
+    const TWO: &str = "10.0.0.3:6379";
+    const OTHERS: [&str; 2] = ["10.1.0.2:26379", "10.1.0.3:26379"];
+    const PROMOTION: [&str; 7] = [
+        "MULTI",
+        "SLAVEOF NO ONE",
+        "CONFIG REWRITE",
+        "CLIENT KILL TYPE normal",
+        "CLIENT KILL TYPE pubsub",
+        "EXEC",
+        "INFO",
+    ];
+
+    /// The master has been silent until it is S_DOWN; the others have just been asked.
+    fn down() -> Scene {
+        let mut scene = Scene::well(vec![orders()]);
+        let silent = [MASTER, OTHERS[0], OTHERS[1]];
+        scene.pass(6000, &[MASTER]);
+        let said = scene.events(6200, &silent);
+        assert_eq!(said, ["+sdown master orders 10.0.0.1 6379"]);
+        scene
+    }
+
+    /// A monitor answers the last thing that it was asked; PINGs before it get their PONGs.
+    fn reply(scene: &mut Scene, from: &str, reply: &Reply) -> Vec<String> {
+        let mut said = Vec::new();
+        for asked in scene.asked(from) {
+            let other = match asked.starts_with("PUBLISH") {
+                true => Reply::Int(1),
+                false => Reply::Simple(b"PONG".to_vec()),
+            };
+            let is_it = asked.starts_with("SENTINEL");
+            said.extend(scene.answer(from, if is_it { reply } else { &other }));
+        }
+        said
+    }
+
+    /// The failover is at the point where the first replica has been told to lead.
+    fn promoting() -> Scene {
+        let mut scene = down();
+        reply(&mut scene, OTHERS[0], &opinion(true, "*", 0));
+        reply(&mut scene, OTHERS[0], &opinion(true, OURS, 1));
+        scene
+    }
+
+    /// The first replica leads.
+    fn promoted() -> (Scene, Vec<String>) {
+        let mut scene = promoting();
+        let said = scene.inform(ONE, "role:master\r\n");
+        (scene, said)
+    }
+
+    #[test]
+    fn a_failover_goes_its_way() {
+        let mut scene = down();
+        assert_eq!(
+            scene.asked(OTHERS[0]).last().unwrap(),
+            "SENTINEL is-master-down-by-addr 10.0.0.1 6379 0 *"
+        );
+        let said = reply(&mut scene, OTHERS[0], &opinion(true, "*", 0));
+        assert_eq!(
+            events(said.clone()),
+            [
+                "+odown master orders 10.0.0.1 6379 #quorum 2/2",
+                "+new-epoch 1",
+                "+try-failover master orders 10.0.0.1 6379",
+                &format!("+vote-for-leader {OURS} 1"),
+            ]
+        );
+        let ask = format!("SENTINEL is-master-down-by-addr 10.0.0.1 6379 1 {OURS}");
+        for other in OTHERS {
+            assert_eq!(scene.asked(other).last().unwrap(), &ask);
+        }
+        let said = reply(&mut scene, OTHERS[1], &opinion(false, OURS, 1));
+        let one = "slave 10.0.0.2:6379 10.0.0.2 6379 @ orders 10.0.0.1 6379";
+        assert_eq!(
+            events(said.clone()),
+            [
+                "+elected-leader master orders 10.0.0.1 6379".to_owned(),
+                "+failover-state-select-slave master orders 10.0.0.1 6379".to_owned(),
+                format!("+selected-slave {one}"),
+                format!("+failover-state-send-slaveof-noone {one}"),
+                format!("+failover-state-wait-promotion {one}"),
+            ]
+        );
+        assert_eq!(sent(&said, ONE), PROMOTION);
+        assert_eq!(scene.monitor.address("orders"), Some(address(MASTER)));
+        // It is asked again every so often; what it says last counts.
+        assert_eq!(events(scene.inform(ONE, &follows(MASTER, 1))), [""; 0]);
+        let said = scene.inform(ONE, "role:master\r\n");
+        assert_eq!(said, [""; 0], "it was not asked");
+        assert!(sent(&scene.tick(6400), ONE).contains(&"INFO".to_owned()));
+        let said = scene.inform(ONE, "role:master\r\n");
+        let two = "slave 10.0.0.3:6379 10.0.0.3 6379 @ orders 10.0.0.1 6379";
+        assert_eq!(
+            events(said.clone()),
+            [
+                format!("-role-change {one} new reported role is master"),
+                format!("+promoted-slave {one}"),
+                "+failover-state-reconf-slaves master orders 10.0.0.1 6379".to_owned(),
+                format!("+slave-reconf-sent {two}"),
+            ]
+        );
+        assert_eq!(sent(&said, TWO)[1], "SLAVEOF 10.0.0.2 6379");
+        assert_eq!(scene.monitor.address("orders"), Some(address(ONE)));
+        let shown = scene.monitor.show_master("orders").unwrap();
+        assert_eq!(field(&shown, "ip").unwrap(), "10.0.0.1");
+        // Everybody hears of it with the next tick.
+        let said = scene.tick(6500);
+        let tail = format!("{OURS},1,orders,10.0.0.2,6379,1");
+        for to in [ONE, TWO, OTHERS[0], OTHERS[1]] {
+            let hello = sent(&said, to).into_iter();
+            let mut hello = hello.filter(|words| words.starts_with("PUBLISH"));
+            assert!(hello.next().unwrap().ends_with(&tail), "{to}");
+        }
+        let going = "role:slave\r\nmaster_host:10.0.0.2\r\nmaster_port:6379\r\n\
+                     master_link_status:down\r\n";
+        assert_eq!(
+            events(scene.inform(TWO, going)),
+            [format!("+slave-reconf-inprog {two}")]
+        );
+        scene.tick(6700);
+        assert_eq!(
+            events(scene.inform(TWO, &follows(ONE, 1))),
+            [
+                &format!("+slave-reconf-done {two}"),
+                "+failover-end master orders 10.0.0.1 6379",
+                "+switch-master orders 10.0.0.1 6379 10.0.0.2 6379",
+                "+slave slave 10.0.0.3:6379 10.0.0.3 6379 @ orders 10.0.0.2 6379",
+                "+slave slave 10.0.0.1:6379 10.0.0.1 6379 @ orders 10.0.0.2 6379",
+            ]
+        );
+        let state = &scene.monitor.state().masters[0];
+        assert_eq!((state.config_epoch, state.leader_epoch), (1, 1));
+        assert_eq!(state.address, address(ONE));
+        assert_eq!(state.replicas, [address(TWO), address(MASTER)]);
+    }
+
+    #[test]
+    fn nobody_hears_of_an_epoch_that_is_not_saved() {
+        let mut scene = down();
+        scene.saves = false;
+        let said = reply(&mut scene, OTHERS[0], &opinion(true, "*", 0));
+        assert!(said.contains(&"saves".to_owned()));
+        let asks = |said: &[String]| {
+            let ask = |line: &&String| line.contains("is-master-down") && line.contains(OURS);
+            said.iter().filter(ask).count()
+        };
+        assert_eq!(asks(&scene.pass(6500, &[MASTER])), 0);
+        let generation = scene.monitor.generation();
+        let said = scene.step(Input::Saved { generation });
+        assert_eq!(asks(&said), 2);
+
+        // What cannot be saved comes to nothing, and is not tried again meanwhile.
+        let mut scene = down();
+        scene.saves = false;
+        reply(&mut scene, OTHERS[0], &opinion(true, "*", 0));
+        scene.step(Input::NotSaved);
+        let said = scene.pass(18_000, &[MASTER]);
+        assert_eq!(asks(&said), 0);
+        let aborted = "-failover-abort-not-elected master orders 10.0.0.1 6379";
+        assert!(said.contains(&aborted.to_owned()));
+        let mut scene = down();
+        scene.step(Input::NotSaved);
+        let said = reply(&mut scene, OTHERS[0], &opinion(true, "*", 0));
+        assert_eq!(said, ["+odown master orders 10.0.0.1 6379 #quorum 2/2"]);
+    }
+
+    #[test]
+    fn who_is_not_elected_tries_again_after_two_failover_timeouts() {
+        let mut scene = down();
+        reply(&mut scene, OTHERS[0], &opinion(true, "*", 0));
+        let mut times = Vec::new();
+        while scene.now_ms < 60_000 {
+            let mut said = scene.pass(scene.now_ms + 100, &[MASTER, OTHERS[0], OTHERS[1]]);
+            for (other, leader) in [(OTHERS[0], A), (OTHERS[1], B)] {
+                let epoch = i64::try_from(scene.monitor.own.epoch).unwrap();
+                said.extend(reply(&mut scene, other, &opinion(true, leader, epoch)));
+            }
+            times.extend(events(said).into_iter().map(|line| (scene.now_ms, line)));
+        }
+        let mut at = Vec::new();
+        for (ms, line) in times {
+            if line.starts_with("-failover-abort-not-elected") || line.starts_with("+try") {
+                at.push(ms);
+            }
+        }
+        // The first began at 6200, and both times are dated up to a second later.
+        assert!((16_200..17_300).contains(&at[0]), "{at:?}");
+        assert!((46_200..47_300).contains(&at[1]), "{at:?}");
+    }
+
+    #[test]
+    fn a_candidate_goes_on_in_an_epoch_that_another_has_begun() {
+        let mut scene = down();
+        reply(&mut scene, OTHERS[0], &opinion(true, "*", 0));
+        scene.hello(A, OTHERS[0], [7, 0], MASTER);
+        scene.tick(6300);
+        let ask = format!("SENTINEL is-master-down-by-addr 10.0.0.1 6379 7 {OURS}");
+        assert_eq!(scene.asked(OTHERS[0]).last().unwrap(), &ask);
+        assert_eq!(
+            events(reply(&mut scene, OTHERS[1], &opinion(true, OURS, 1))),
+            [""; 0],
+            "a vote of an epoch that is over"
+        );
+        let said = reply(&mut scene, OTHERS[0], &opinion(true, OURS, 7));
+        assert_eq!(
+            events(said)[0],
+            "+elected-leader master orders 10.0.0.1 6379"
+        );
+        scene.inform(ONE, "role:master\r\n");
+        assert_eq!(scene.monitor.state().masters[0].config_epoch, 7);
+    }
+
+    #[test]
+    fn a_failover_ends_when_it_cannot_go_on() {
+        let mut scene = down();
+        for index in 0..2 {
+            let master = scene.monitor.masters.get_mut("orders").unwrap();
+            master.replicas[index].at.facts.priority = 0;
+        }
+        reply(&mut scene, OTHERS[0], &opinion(true, "*", 0));
+        let said = events(reply(&mut scene, OTHERS[0], &opinion(true, OURS, 1)));
+        assert_eq!(
+            said.last().unwrap(),
+            "-failover-abort-no-good-slave master orders 10.0.0.1 6379"
+        );
+
+        // Nobody ever says that it leads.
+        let mut scene = promoting();
+        let said = scene.events(26_200, &[MASTER]);
+        assert!(said.iter().all(|line| !line.starts_with("-failover")));
+        let said = scene.events(26_300, &[MASTER]);
+        assert_eq!(
+            said,
+            ["-failover-abort-slave-timeout master orders 10.0.0.1 6379"]
+        );
+        assert_eq!(scene.master().promoted(), None);
+    }
+
+    #[test]
+    fn so_many_replicas_as_parallel_syncs_change_at_once() {
+        for (parallel, at_once) in [(1, 1), (2, 2)] {
+            let mut state = orders();
+            state.settings.parallel_syncs = parallel;
+            state.replicas.push(address("10.0.0.4:6379"));
+            let mut scene = Scene::well(vec![state]);
+            scene.monitor.failover(0, "orders", false).unwrap();
+            scene.act();
+            let said = scene.inform(ONE, "role:master\r\n");
+            let told = said
+                .iter()
+                .filter(|it| it.contains("SLAVEOF 10.0.0.2 6379"));
+            assert_eq!(told.count(), at_once);
+            let said = scene.inform(TWO, &follows(ONE, 1));
+            let told = said
+                .iter()
+                .filter(|it| it.contains("SLAVEOF 10.0.0.2 6379"));
+            assert_eq!(told.count(), 2 - at_once);
+        }
+    }
+
+    #[test]
+    fn a_replica_that_does_not_change_is_not_waited_for() {
+        let (mut scene, _) = promoted();
+        let two = "slave 10.0.0.3:6379 10.0.0.3 6379 @ orders 10.0.0.1 6379";
+        let mut said = Vec::new();
+        while scene.now_ms < 16_400 {
+            said.extend(events(scene.pass(scene.now_ms + 100, &[MASTER, ONE])));
+            scene.inform(ONE, "role:master\r\n");
+        }
+        let timed_out = said
+            .iter()
+            .position(|it| it.contains("reconf-sent-timeout"));
+        assert_eq!(
+            said[timed_out.unwrap()..][..3],
+            [
+                &format!("-slave-reconf-sent-timeout {two}"),
+                "+failover-end master orders 10.0.0.1 6379",
+                "+switch-master orders 10.0.0.1 6379 10.0.0.2 6379",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_failover_ends_for_time_with_all_told_once_more() {
+        let (mut scene, _) = promoted();
+        let master = scene.monitor.masters.get_mut("orders").unwrap();
+        master.settings.parallel_syncs = 0;
+        master.replicas[1].reconf = Reconf::None;
+        let mut said = Vec::new();
+        while scene.now_ms < 26_400 {
+            said.extend(scene.pass(scene.now_ms + 100, &[MASTER, ONE]));
+            scene.inform(ONE, "role:master\r\n");
+        }
+        let two = "slave 10.0.0.3:6379 10.0.0.3 6379 @ orders 10.0.0.1 6379";
+        assert!(sent(&said, TWO).contains(&"SLAVEOF 10.0.0.2 6379".to_owned()));
+        let said = events(said);
+        let ended = said.iter().position(|it| it.contains("+failover-end-for"));
+        assert_eq!(
+            said[ended.unwrap()..][..4],
+            [
+                "+failover-end-for-timeout master orders 10.0.0.1 6379",
+                "+failover-end master orders 10.0.0.1 6379",
+                &format!("+slave-reconf-sent-be {two}"),
+                "+switch-master orders 10.0.0.1 6379 10.0.0.2 6379",
+            ]
+        );
+    }
+
+    #[test]
+    fn an_operator_needs_no_votes() {
+        let mut scene = Scene::well(vec![orders()]);
+        scene.saves = false;
+        scene.monitor.failover(0, "orders", false).unwrap();
+        let refused = |scene: &mut Scene| {
+            let refused = scene.monitor.failover(0, "orders", false);
+            refused.unwrap_err().to_string()
+        };
+        assert_eq!(refused(&mut scene), "INPROG Failover already in progress");
+        let said = scene.act();
+        assert_eq!(sent(&said, ONE), ["INFO"], "the epoch is not saved");
+        let shown = scene.monitor.show_master("orders").unwrap();
+        assert_eq!(field(&shown, "failover-state").unwrap(), "wait_start");
+        let flags = field(&shown, "flags").unwrap();
+        assert_eq!(flags, "master,failover_in_progress,force_failover");
+        let generation = scene.monitor.generation();
+        let said = scene.step(Input::Saved { generation });
+        assert_eq!(sent(&said, ONE), PROMOTION);
+        for index in 0..2 {
+            let master = scene.monitor.masters.get_mut("orders").unwrap();
+            (master.failover, master.replicas[index].at.facts.priority) = (None, 0);
+        }
+        assert_eq!(
+            refused(&mut scene),
+            "NOGOODSLAVE No suitable replica to promote"
+        );
+    }
+
+    #[test]
+    fn a_master_that_can_hands_over() {
+        let mut scene = Scene::well(vec![orders()]);
+        let refused = scene.monitor.failover(0, "orders", true).unwrap_err();
+        assert_eq!(
+            refused.to_string(),
+            "NOGOODPRIMARY Primary does not support FAILOVER command"
+        );
+        let able = "role:master\r\nmaster_failover_state:no-failover\r\n";
+        scene.says(MASTER, able);
+        scene.monitor.failover(0, "orders", true).unwrap();
+        scene.act();
+        let said = reply(&mut scene, OTHERS[0], &opinion(false, OURS, 1));
+        assert_eq!(
+            sent(&said, MASTER),
+            [
+                "MULTI",
+                "CLIENT PAUSE 20000 WRITE",
+                "FAILOVER TO 10.0.0.2 6379 TIMEOUT 20000",
+                "EXEC",
+                "INFO"
+            ]
+        );
+        assert_eq!(sent(&said, ONE), [""; 0]);
+        let shown = scene.monitor.show_master("orders").unwrap();
+        let flags = field(&shown, "flags").unwrap();
+        assert_eq!(flags, "master,failover_in_progress,coordinated_failover");
+        scene.tick(200);
+        let said = scene.inform(ONE, "role:master\r\n");
+        let after = [
+            "MULTI",
+            "CONFIG REWRITE",
+            "CLIENT KILL TYPE normal",
+            "CLIENT KILL TYPE pubsub",
+            "CLIENT UNPAUSE",
+            "EXEC",
+            "INFO",
+        ];
+        assert_eq!(sent(&said, ONE), after);
+        assert_eq!(sent(&said, MASTER), after);
+
+        // A master that is gone cannot be asked.
+        let mut scene = Scene::well(vec![orders()]);
+        scene.says(MASTER, able);
+        scene.monitor.failover(0, "orders", true).unwrap();
+        scene.act();
+        scene.lose(MASTER);
+        reply(&mut scene, OTHERS[0], &opinion(false, OURS, 1));
+        let said = scene.events(19_000, &[]);
+        assert!(!said.iter().any(|it| it.starts_with("-failover")));
+        let said = scene.events(19_200, &[]);
+        let aborted = "-failover-abort-master-timeout master orders 10.0.0.1 6379";
+        assert!(said.contains(&aborted.to_owned()), "{said:?}");
+    }
+
+    #[test]
+    fn who_hands_over_is_told_to_stop_first() {
+        let mut scene = Scene::well(vec![orders()]);
+        let state = "master_failover_state:failover-in-progress\r\n";
+        scene.says(ONE, &format!("{}{state}", follows(MASTER, 100)));
+        scene.monitor.failover(0, "orders", false).unwrap();
+        let said = scene.act();
+        let words = sent(&said, ONE);
+        let at = words.iter().position(|word| word == "MULTI").unwrap();
+        assert_eq!(words[at + 1..][..2], ["FAILOVER ABORT", "SLAVEOF NO ONE"]);
+    }
+
+    #[test]
+    fn a_crash_may_be_asked_for() {
+        for (word, event) in [
+            ("crash-after-election", "+elected-leader"),
+            ("Crash-After-Promotion", "+promoted-slave"),
+        ] {
+            let mut scene = Scene::well(vec![orders()]);
+            scene.monitor.simulate_failure(&[word]).unwrap();
+            scene.monitor.failover(0, "orders", false).unwrap();
+            let mut said = scene.act();
+            said.extend(scene.inform(ONE, "role:master\r\n"));
+            let at = said.iter().position(|it| it.starts_with(event)).unwrap();
+            assert_eq!(said[at + 1], "exits");
+        }
+    }
+
+    #[test]
+    fn scripts_are_run_for_events_and_new_masters() {
+        let mut state = orders();
+        state.settings.notification_script = Some("/bin/tell".into());
+        state.settings.client_reconfig_script = Some("/bin/turn".into());
+        let mut scene = Scene::well(vec![state]);
+        scene.monitor.failover(0, "orders", false).unwrap();
+        scene.act();
+        scene.inform(ONE, "role:master\r\n");
+        let said = scene.tick(100);
+        let runs = said.iter().filter_map(|it| it.strip_prefix("runs "));
+        let runs: Vec<&str> = runs.map(|it| it.split_once(' ').unwrap().1).collect();
+        assert_eq!(
+            runs[..2],
+            [
+                "/bin/tell +new-epoch 1",
+                "/bin/tell +try-failover master orders 10.0.0.1 6379"
+            ]
+        );
+        let turn = "/bin/turn orders leader start 10.0.0.1 6379 10.0.0.2 6379";
+        assert!(runs.contains(&turn));
+        assert!(!runs.iter().any(|it| it.contains("+slave-reconf-sent")));
+    }
+
+    #[test]
+    fn the_best_replica_is_promoted() {
+        type Change = fn(&mut Master, u64);
+        let pass_over: [(&str, Change); 10] = [
+            ("down", |it, _| it.replicas[0].at.sdown.is = true),
+            ("priority 0", |it, _| it.replicas[0].at.facts.priority = 0),
+            ("no INFO", |it, _| it.replicas[0].at.facts.told_ms = None),
+            ("old INFO", |it, now_ms| {
+                it.replicas[0].at.facts.told_ms = Some(now_ms - 30_001);
+            }),
+            ("INFO while the master is down", |it, now_ms| {
+                it.at.sdown.set(true, now_ms);
+                it.replicas[0].at.facts.told_ms = Some(now_ms - 5001);
+            }),
+            ("long without its master", |it, _| {
+                it.replicas[0].at.facts.link_down_ms = 50_001;
+            }),
+            ("never had its master", |it, _| {
+                let facts = &mut it.replicas[0].at.facts;
+                (facts.never_heard_master, facts.link_up) = (true, false);
+            }),
+            ("worse priority", |it, _| {
+                it.replicas[0].at.facts.priority = 101;
+                it.replicas[0].at.facts.offset = 1000;
+            }),
+            ("another history", |it, _| {
+                it.at.facts.replid = Some("ab".into());
+                it.at.facts.replid2 = Some("cd".into());
+                it.replicas[0].at.facts.replid = Some("ef".into());
+                it.replicas[1].at.facts.replid = Some("cd".into());
+                it.replicas[0].at.facts.offset = 1000;
+            }),
+            ("less", |it, _| it.replicas[0].at.facts.offset = 99),
+        ];
+        for (case, change) in pass_over {
+            let mut scene = Scene::well(vec![orders()]);
+            scene.pass(40_000, &[]);
+            let now_ms = scene.now_ms;
+            let master = scene.monitor.masters.get_mut("orders").unwrap();
+            for replica in &mut master.replicas {
+                replica.at.facts.told_ms = Some(now_ms);
+            }
+            assert_eq!(master.select(&scene.monitor.own), Some(0), "{case}");
+            change(master, now_ms);
+            assert_eq!(master.select(&scene.monitor.own), Some(1), "{case}");
+        }
+    }
+
+    #[test]
+    fn run_ids_decide_between_equals() {
+        for (one, two, best) in [
+            (None, None, 0),
+            (None, Some("b"), 1),
+            (Some("B"), Some("a"), 1),
+            (Some("A"), Some("b"), 0),
+        ] {
+            let mut scene = Scene::well(vec![orders()]);
+            let master = scene.monitor.masters.get_mut("orders").unwrap();
+            for (replica, run_id) in master.replicas.iter_mut().zip([one, two]) {
+                replica.at.run_id = run_id.map(Into::into);
+            }
+            let selected = master.select(&scene.monitor.own);
+            assert_eq!(selected, Some(best), "{one:?} {two:?}");
+        }
+        // Who is not connected, or has not answered for long, is nobody.
+        let mut scene = Scene::well(vec![orders()]);
+        scene.lose(ONE);
+        let master = scene.master();
+        assert_eq!(master.select(&scene.monitor.own), Some(1));
+        let contact = master.replicas[1].at.contact;
+        scene.monitor.own.now_ms = 5001;
+        assert_eq!(scene.master().select(&scene.monitor.own), None);
+        scene.monitor.own.contacts.get_mut(contact).valid_ms = 1;
+        assert_eq!(scene.master().select(&scene.monitor.own), Some(1));
+    }
+}

@@ -759,3 +759,431 @@ impl Master {
 fn who_is_node(who: Who) -> bool {
     !matches!(who, Who::Other(_))
 }
+
+#[cfg(test)]
+mod tests {
+    use headwater_resp::reply::Reply;
+
+    use super::super::contact::InstanceNo;
+    use super::super::scene::{A, MASTER, Scene, address, events, follows, opinion, orders, sent};
+    use super::*;
+
+    const OTHERS: [&str; 2] = ["10.1.0.2:26379", "10.1.0.3:26379"];
+
+    /// The others say that the master is down, each time they are asked.
+    fn agree(scene: &mut Scene, until_ms: u64, others: &[&str], silent: &[&str]) -> Vec<String> {
+        let mut said = Vec::new();
+        let everybody = [silent, others].concat();
+        while scene.now_ms < until_ms {
+            said.extend(scene.pass(scene.now_ms + 100, &everybody));
+            for other in others {
+                for asked in scene.asked(other) {
+                    let reply = match asked.starts_with("SENTINEL") {
+                        true => opinion(true, "*", 0),
+                        false => Reply::Simple(b"PONG".to_vec()),
+                    };
+                    said.extend(scene.answer(other, &reply));
+                }
+            }
+        }
+        events(said)
+    }
+
+    #[test]
+    fn connections_are_made_at_once_and_tried_again_once_a_second() {
+        let mut scene = Scene::new(vec![orders()]);
+        assert_eq!(
+            scene.tick(0),
+            [
+                "10.0.0.1:6379 opens",
+                "10.0.0.1:6379 opens *",
+                "10.0.0.2:6379 opens",
+                "10.0.0.2:6379 opens *",
+                "10.0.0.3:6379 opens",
+                "10.0.0.3:6379 opens *",
+                "10.1.0.2:26379 opens",
+                "10.1.0.3:26379 opens",
+            ]
+        );
+        assert_eq!(
+            scene.lose(MASTER),
+            [
+                "-cmd-link-reconnection master orders 10.0.0.1 6379 #Connection refused",
+                "-pubsub-link-reconnection master orders 10.0.0.1 6379 #Connection refused",
+            ]
+        );
+        assert_eq!(scene.tick(999), [""; 0]);
+        assert_eq!(
+            scene.tick(1000),
+            ["10.0.0.1:6379 opens", "10.0.0.1:6379 opens *"]
+        );
+        // What is not there after three seconds is tried anew.
+        scene.tick(2000);
+        assert_eq!(
+            scene.tick(3001)[..4],
+            [
+                "10.0.0.2:6379 closes",
+                "10.0.0.2:6379 closes *",
+                "10.0.0.2:6379 opens",
+                "10.0.0.2:6379 opens *"
+            ]
+        );
+    }
+
+    #[test]
+    fn who_we_are_comes_first_on_a_connection() {
+        let mut master = orders();
+        master.settings.auth_pass = Some("secret".into());
+        master.settings.renamed = vec![("PING".into(), "pong?".into())];
+        let mut scene = Scene::new(vec![master.clone()]);
+        scene.monitor.own.global.requirepass = Some("ours".into());
+        scene.tick(0);
+        let said = scene.all_open();
+        assert_eq!(
+            said[..7],
+            [
+                "10.0.0.1:6379 < AUTH secret",
+                "10.0.0.1:6379 < CLIENT SETNAME sentinel-11111111-cmd",
+                "10.0.0.1:6379 < pong?",
+                "10.0.0.1:6379 < INFO",
+                "10.0.0.1:6379 < * AUTH secret",
+                "10.0.0.1:6379 < * CLIENT SETNAME sentinel-11111111-pubsub",
+                "10.0.0.1:6379 < * SUBSCRIBE __sentinel__:hello",
+            ]
+        );
+        assert_eq!(
+            sent(&said, OTHERS[0]),
+            ["AUTH ours", "CLIENT SETNAME sentinel-11111111-cmd", "PING"]
+        );
+        master.settings.auth_user = Some("watcher".into());
+        let mut scene = Scene::new(vec![master]);
+        let global = &mut scene.monitor.own.global;
+        (global.user, global.pass) = (Some("peer".into()), Some("word".into()));
+        scene.tick(0);
+        let said = scene.all_open();
+        assert_eq!(said[0], "10.0.0.1:6379 < AUTH watcher secret");
+        assert_eq!(sent(&said, OTHERS[0])[0], "AUTH peer word");
+    }
+
+    #[test]
+    fn everybody_is_asked_in_his_time() {
+        let mut scene = Scene::well(vec![orders()]);
+        let mut asked: Vec<(u64, String)> = Vec::new();
+        while scene.now_ms < 10_200 {
+            let said = scene.pass(scene.now_ms + 100, &[]);
+            let to_master = sent(&said, MASTER).into_iter();
+            asked.extend(to_master.map(|words| (scene.now_ms, words)));
+        }
+        let times = |start: &str| -> Vec<u64> {
+            let found = asked.iter().filter(|(_, words)| words.starts_with(start));
+            found.map(|(ms, _)| *ms).collect()
+        };
+        assert_eq!(times("PING")[..3], [1100, 2200, 3300]);
+        assert_eq!(times("INFO"), [10_100]);
+        assert_eq!(times("PUBLISH")[..3], [100, 2200, 4300]);
+        assert_eq!(
+            asked[0].1,
+            "PUBLISH __sentinel__:hello \
+             10.1.0.1,26379,1111111111111111111111111111111111111111,0,orders,10.0.0.1,6379,0"
+        );
+    }
+
+    #[test]
+    fn only_some_answers_to_ping_count() {
+        for (reply, is_alive) in [
+            (Reply::Simple(b"PONG".to_vec()), true),
+            (Reply::Error(b"LOADING Redis is loading".to_vec()), true),
+            (Reply::Error(b"MASTERDOWN Link is down".to_vec()), true),
+            (Reply::Error(b"MISCONF Errors writing".to_vec()), false),
+            (
+                Reply::Error(b"NOAUTH Authentication required.".to_vec()),
+                false,
+            ),
+            (Reply::Null, false),
+        ] {
+            let mut scene = Scene::well(vec![orders()]);
+            let mut said = Vec::new();
+            while scene.now_ms < 7000 {
+                said.extend(scene.events(scene.now_ms + 100, &[MASTER]));
+                for asked in scene.asked(MASTER) {
+                    let ok = Reply::Simple(b"OK".to_vec());
+                    let reply = if asked == "PING" { &reply } else { &ok };
+                    scene.answer(MASTER, reply);
+                }
+            }
+            let expected: &[&str] = match is_alive {
+                true => &[],
+                false => &["+sdown master orders 10.0.0.1 6379"],
+            };
+            assert_eq!(said, expected, "{reply:?}");
+        }
+    }
+
+    #[test]
+    fn who_gives_no_answer_is_down_and_who_does_is_not() {
+        let mut scene = Scene::well(vec![orders()]);
+        let silent = [MASTER, OTHERS[0], "10.0.0.2:6379"];
+        // The first PING without an answer was sent at 1100.
+        assert_eq!(scene.events(6100, &silent), [""; 0]);
+        assert_eq!(
+            scene.events(6200, &silent),
+            [
+                "+sdown master orders 10.0.0.1 6379".to_owned(),
+                "+sdown slave 10.0.0.2:6379 10.0.0.2 6379 @ orders 10.0.0.1 6379".to_owned(),
+                format!("+sdown sentinel {A} 10.1.0.2 26379 @ orders 10.0.0.1 6379"),
+            ]
+        );
+        assert_eq!(
+            scene.events(6400, &silent[..2]),
+            ["-sdown slave 10.0.0.2:6379 10.0.0.2 6379 @ orders 10.0.0.1 6379"]
+        );
+        // What is broken counts from the last answer.
+        let mut scene = Scene::well(vec![orders()]);
+        scene.pass(500, &[]);
+        scene.lose("10.0.0.3:6379");
+        assert_eq!(scene.events(5900, &["10.0.0.3:6379"]), [""; 0]);
+        assert_eq!(scene.events(6200, &["10.0.0.3:6379"]).len(), 1);
+    }
+
+    #[test]
+    fn a_connection_that_is_deaf_is_made_anew() {
+        let mut scene = Scene::well(vec![orders()]);
+        let closed = |said: &[String]| -> Vec<String> {
+            let closed = said.iter().filter(|line| line.contains("closes"));
+            closed.cloned().collect()
+        };
+        assert_eq!(closed(&scene.pass(15_000, &[])), [""; 0]);
+        let said = scene.pass(17_600, &[MASTER]);
+        assert_eq!(closed(&said), [""; 0]);
+        let said = scene.pass(18_000, &[MASTER]);
+        assert_eq!(closed(&said), ["10.0.0.1:6379 closes"]);
+        // Nothing has come over the other for three publish periods.
+        let said = scene.pass(21_100, &[MASTER]);
+        assert!(closed(&said).contains(&"10.0.0.1:6379 closes *".to_owned()));
+    }
+
+    #[test]
+    fn a_busy_node_that_is_down_is_asked_once_to_end_its_script() {
+        let mut scene = Scene::well(vec![orders()]);
+        scene.pass(7000, &[MASTER]);
+        let busy = Reply::Error(b"BUSY Redis is busy running a script".to_vec());
+        let ok = Reply::Simple(b"OK".to_vec());
+        let mut asked = Vec::new();
+        for _ in 0..20 {
+            scene.pass(scene.now_ms + 100, &[MASTER]);
+            for question in scene.asked(MASTER) {
+                let reply = if question == "PING" { &busy } else { &ok };
+                scene.answer(MASTER, reply);
+                asked.push(question);
+            }
+        }
+        let kills = asked.iter().filter(|question| *question == "SCRIPT KILL");
+        assert_eq!(kills.count(), 1);
+    }
+
+    #[test]
+    fn so_many_as_the_quorum_have_to_agree() {
+        let mut scene = Scene::well(vec![orders()]);
+        assert_eq!(
+            agree(&mut scene, 6100, &OTHERS[..1], &[MASTER]),
+            [""; 0],
+            "nobody is asked while it is well here"
+        );
+        let said = agree(&mut scene, 6400, &OTHERS[..1], &[MASTER]);
+        assert_eq!(
+            said[..2],
+            [
+                "+sdown master orders 10.0.0.1 6379",
+                "+odown master orders 10.0.0.1 6379 #quorum 2/2"
+            ]
+        );
+        assert_eq!(
+            events(scene.inform(MASTER, "role:master\r\n")),
+            [""; 0],
+            "it is judged with the next tick"
+        );
+        assert_eq!(
+            events(scene.tick(6500)),
+            [
+                "-sdown master orders 10.0.0.1 6379",
+                "-odown master orders 10.0.0.1 6379"
+            ]
+        );
+    }
+
+    #[test]
+    fn what_others_said_is_forgotten() {
+        let mut scene = Scene::well(vec![orders()]);
+        let silent = [MASTER, OTHERS[0], OTHERS[1]];
+        scene.monitor.masters.get_mut("orders").unwrap().attempt_ms = Some(1_000_000);
+        let said = agree(&mut scene, 6400, &OTHERS[..1], &[MASTER]);
+        assert!(said.contains(&"+odown master orders 10.0.0.1 6379 #quorum 2/2".to_owned()));
+        let said = scene.events(11_000, &silent);
+        assert!(!said.contains(&"-odown master orders 10.0.0.1 6379".to_owned()));
+        let said = scene.events(12_000, &silent);
+        assert!(said.contains(&"-odown master orders 10.0.0.1 6379".to_owned()));
+    }
+
+    #[test]
+    fn replicas_are_found_in_what_the_master_says() {
+        let mut master = orders();
+        (master.replicas, master.others) = (Vec::new(), Vec::new());
+        let mut scene = Scene::well(vec![master]);
+        let info = "role:master\r\nslave0:ip=10.0.0.2,port=6379,state=online\r\n\
+                    slave1:ip=node-b,port=6379,state=online\r\n";
+        let found = "+slave slave 10.0.0.2:6379 10.0.0.2 6379 @ orders 10.0.0.1 6379";
+        assert_eq!(scene.says(MASTER, info), [found, "saves"]);
+        assert_eq!(scene.says(MASTER, info), [""; 0]);
+        assert_eq!(
+            scene.monitor.state().masters[0].replicas,
+            [address("10.0.0.2:6379")]
+        );
+        scene.monitor.own.global.resolve_hostnames = true;
+        let found = "+slave slave node-b:6379 node-b 6379 @ orders 10.0.0.1 6379";
+        let said = scene.says(MASTER, info);
+        assert_eq!(said, [found, "saves", "looks up node-b"]);
+    }
+
+    #[test]
+    fn changes_of_role_and_reboots_are_told() {
+        let mut scene = Scene::well(vec![orders()]);
+        let about = "slave 10.0.0.2:6379 10.0.0.2 6379 @ orders 10.0.0.1 6379";
+        let info =
+            |letter: &str, role: &str| format!("run_id:{}\r\nrole:{role}\r\n", letter.repeat(40));
+        assert_eq!(
+            scene.says("10.0.0.2:6379", &info("c", "master")),
+            [format!("-role-change {about} new reported role is master")]
+        );
+        assert_eq!(
+            scene.says("10.0.0.2:6379", &info("d", "slave")),
+            [
+                format!("+reboot {about}"),
+                format!("+role-change {about} new reported role is slave")
+            ]
+        );
+    }
+
+    #[test]
+    fn a_master_that_reboots_may_be_down_for_that() {
+        let mut master = orders();
+        master.settings.master_reboot_down_after_ms = 1000;
+        let mut scene = Scene::well(vec![master]);
+        scene.says(
+            MASTER,
+            &format!("run_id:{}\r\nrole:master\r\n", "c".repeat(40)),
+        );
+        let about = "master orders 10.0.0.1 6379";
+        assert_eq!(
+            scene.says(
+                MASTER,
+                &format!("run_id:{}\r\nrole:master\r\n", "d".repeat(40))
+            ),
+            [format!("+reboot {about}")]
+        );
+        let sdown = format!("+sdown {about}");
+        assert_eq!(scene.events(1000, &[MASTER]), [""; 0]);
+        assert_eq!(scene.events(1100, &[MASTER])[..1], [sdown]);
+        let sdown = format!("-sdown {about}");
+        scene.inform(MASTER, "role:master\r\n");
+        assert_eq!(events(scene.tick(1200)), [sdown]);
+    }
+
+    #[test]
+    fn a_master_that_calls_itself_a_replica_is_down_after_a_while() {
+        let mut scene = Scene::well(vec![orders()]);
+        let info = "role:slave\r\nmaster_host:10.0.0.2\r\nmaster_port:6379\r\n";
+        scene.says(MASTER, info);
+        scene
+            .monitor
+            .masters
+            .get_mut("orders")
+            .unwrap()
+            .settings
+            .quorum = 9;
+        let mut said = Vec::new();
+        while scene.now_ms < 25_000 {
+            said.extend(events(scene.pass(scene.now_ms + 100, &[MASTER])));
+            scene.inform(MASTER, info);
+        }
+        assert_eq!(said, [""; 0]);
+        let said = events(scene.pass(25_100, &[MASTER]));
+        assert_eq!(said, ["+sdown master orders 10.0.0.1 6379"]);
+    }
+
+    const TO_MASTER: [&str; 7] = [
+        "10.0.0.2:6379 < MULTI",
+        "10.0.0.2:6379 < SLAVEOF 10.0.0.1 6379",
+        "10.0.0.2:6379 < CONFIG REWRITE",
+        "10.0.0.2:6379 < CLIENT KILL TYPE normal",
+        "10.0.0.2:6379 < CLIENT KILL TYPE pubsub",
+        "10.0.0.2:6379 < EXEC",
+        "10.0.0.2:6379 < INFO",
+    ];
+
+    #[test]
+    fn a_replica_that_strays_is_put_right_when_all_is_well() {
+        let about = "slave 10.0.0.2:6379 10.0.0.2 6379 @ orders 10.0.0.1 6379";
+        let elsewhere = follows("10.0.0.9:6379", 1);
+        for (info, wait_ms, event) in [
+            ("role:master\r\n", 8000, "+convert-to-slave"),
+            (&elsewhere, 20_000, "+fix-slave-config"),
+        ] {
+            // When it was put right, and with what words.
+            let put_right = |spoil: fn(&mut Master)| {
+                let mut scene = Scene::well(vec![orders()]);
+                scene.says("10.0.0.2:6379", info);
+                while scene.now_ms < wait_ms + 1500 {
+                    scene.pass(scene.now_ms + 100, &["10.0.0.2:6379"]);
+                    scene.hear("10.0.0.2:6379");
+                    spoil(scene.monitor.masters.get_mut("orders").unwrap());
+                    let said = scene.inform("10.0.0.2:6379", info);
+                    if let Some(at) = said.iter().position(|line| line.ends_with("MULTI")) {
+                        return Some((scene.now_ms, said[at..].to_vec()));
+                    }
+                }
+                None
+            };
+            let (ms, said) = put_right(|_| ()).unwrap();
+            assert!((wait_ms..=wait_ms + 1200).contains(&ms), "{event} at {ms}");
+            let (told, words) = said.split_last().unwrap();
+            assert_eq!(words, TO_MASTER);
+            assert_eq!(*told, format!("{event} {about}"));
+
+            // Not if the replica was down meanwhile, or there is no telling how the master is.
+            assert_eq!(
+                put_right(|master| master.replicas[0].at.sdown.since_ms = Some(1000)),
+                None
+            );
+            assert_eq!(put_right(|master| master.odown.is = true), None);
+            let stale = |master: &mut Master| master.at.facts.role = Role::Replica;
+            assert_eq!(put_right(stale), None);
+        }
+    }
+
+    #[test]
+    fn connections_to_a_monitor_are_shared() {
+        let mut other = orders();
+        (other.name, other.address) = ("carts".into(), address("10.0.0.8:6379"));
+        let mut scene = Scene::new(vec![orders(), other]);
+        let said = scene.tick(0);
+        let opened = said.iter().filter(|line| line.starts_with(OTHERS[0]));
+        assert_eq!(opened.count(), 1);
+        let contact = |scene: &Scene, name| scene.monitor.masters[name].others[0].at.contact;
+        assert_eq!(contact(&scene, "orders"), contact(&scene, "carts"));
+        assert_eq!(scene.links(OTHERS[0]).len(), 1);
+        scene.monitor.remove(0, "carts").unwrap();
+        assert!(!scene.act().contains(&format!("{} closes", OTHERS[0])));
+        scene.monitor.remove(0, "orders").unwrap();
+        assert!(scene.act().contains(&format!("{} closes", OTHERS[0])));
+    }
+
+    #[test]
+    fn nobody_has_the_seat_of_one_who_is_gone() {
+        let scene = Scene::well(vec![orders()]);
+        let master = scene.master();
+        let mut seat = master.replicas[1].at.seat(&master.name);
+        assert_eq!(master.seated(&seat), Some(Who::Replica(1)));
+        seat.instance = InstanceNo(4711);
+        assert_eq!(master.seated(&seat), None);
+    }
+}

@@ -644,3 +644,271 @@ fn opinion(reply: &Reply) -> Option<(bool, Option<Vote>)> {
     });
     Some((down == 1, vote))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::scene::{
+        A, B, LOCAL, MASTER, OURS, Scene, address, events, field, opinion, orders, sent,
+    };
+    use super::*;
+
+    const C: &str = "cccccccccccccccccccccccccccccccccccccccc";
+
+    #[test]
+    fn monitors_are_found_by_their_hello() {
+        let mut scene = Scene::well(vec![orders()]);
+        let new = format!("+sentinel sentinel {C} 10.1.0.4 26379 @ orders 10.0.0.1 6379");
+        let hello = |scene: &mut Scene| scene.hello(C, "10.1.0.4:26379", [0, 0], MASTER);
+        assert_eq!(hello(&mut scene), [&new, "saves"]);
+        assert_eq!(hello(&mut scene), [""; 0]);
+        assert_eq!(scene.monitor.state().masters[0].others.len(), 3);
+        for payload in [
+            format!("10.1.0.9,26379,{OURS},0,orders,10.0.0.1,6379,0"),
+            format!("10.1.0.9,26379,{B}x,0,carts,10.0.0.1,6379,0"),
+            format!("node-d,26379,{B}x,0,orders,10.0.0.1,6379,0"),
+            "not for us".to_owned(),
+        ] {
+            let said = scene.step(Input::Hello(payload.as_bytes()));
+            assert_eq!(said, [""; 0], "{payload}");
+        }
+        // It comes over the subscription just as well.
+        let link = scene.links(MASTER)[1];
+        let payload = format!("10.1.0.5,26379,{B}y,4,orders,10.0.0.1,6379,0");
+        let said = scene.step(Input::Message {
+            link,
+            channel: b"__sentinel__:hello",
+            payload: payload.as_bytes(),
+        });
+        let new = format!("+sentinel sentinel {B}y 10.1.0.5 26379 @ orders 10.0.0.1 6379");
+        assert_eq!(said, [&new, "saves", "+new-epoch 4"]);
+    }
+
+    #[test]
+    fn a_monitor_may_move_or_be_another() {
+        let mut carts = orders();
+        (carts.name, carts.address) = ("carts".into(), address("10.0.0.8:6379"));
+        let mut scene = Scene::well(vec![orders(), carts]);
+        let said = scene.hello(A, "10.1.0.7:26379", [0, 0], MASTER);
+        assert_eq!(
+            events(said),
+            [
+                format!(
+                    "+sentinel-address-switch master orders 10.0.0.1 6379 \
+                     ip 10.1.0.7 port 26379 for {A}"
+                ),
+                format!(
+                    "+sentinel-address-update sentinel {A} 10.1.0.7 26379 @ orders 10.0.0.1 6379 \
+                     1 additional matching instances"
+                )
+            ]
+        );
+        for master in scene.monitor.state().masters {
+            assert!(
+                master
+                    .others
+                    .contains(&(A.into(), address("10.1.0.7:26379")))
+            );
+        }
+        // Another run ID at the same place takes the place of the one that was there.
+        let said = scene.hello(C, "10.1.0.7:26379", [0, 0], MASTER);
+        assert_eq!(
+            events(said),
+            [
+                format!(
+                    "+sentinel-invalid-addr sentinel {A} 10.1.0.7 26379 @ orders 10.0.0.1 6379"
+                ),
+                format!("+sentinel sentinel {C} 10.1.0.7 26379 @ orders 10.0.0.1 6379"),
+            ]
+        );
+        let state = scene.monitor.state();
+        let knows = |index: usize, id: &str| {
+            let others = &state.masters[index].others;
+            others.iter().any(|(known, _)| **known == *id)
+        };
+        assert!(!knows(0, A) && !knows(1, A), "it is gone everywhere");
+        assert!(
+            knows(1, C) && !knows(0, C),
+            "the other master has not met it"
+        );
+    }
+
+    #[test]
+    fn the_newer_configuration_is_taken() {
+        let mut state = orders();
+        state.config_epoch = 3;
+        state.settings.client_reconfig_script = Some("/bin/turn".into());
+        let mut scene = Scene::well(vec![state]);
+        let at = "10.1.0.2:26379";
+        assert_eq!(scene.hello(A, at, [0, 2], "10.0.0.2:6379"), [""; 0]);
+        assert_eq!(scene.hello(A, at, [0, 3], "10.0.0.2:6379"), [""; 0]);
+        assert_eq!(scene.hello(A, at, [0, 4], MASTER), ["saves"]);
+        assert_eq!(
+            events(scene.hello(A, at, [5, 5], "10.0.0.2:6379")),
+            [
+                "+new-epoch 5",
+                &format!("+config-update-from sentinel {A} 10.1.0.2 26379 @ orders 10.0.0.1 6379"),
+                "+switch-master orders 10.0.0.1 6379 10.0.0.2 6379",
+                "+slave slave 10.0.0.3:6379 10.0.0.3 6379 @ orders 10.0.0.2 6379",
+                "+slave slave 10.0.0.1:6379 10.0.0.1 6379 @ orders 10.0.0.2 6379",
+            ]
+        );
+        let said = scene.tick(100);
+        let turn = "runs 1 /bin/turn orders observer start 10.0.0.1 6379 10.0.0.2 6379";
+        assert!(said.contains(&turn.to_owned()));
+        let state = &scene.monitor.state().masters[0];
+        assert_eq!(
+            (state.config_epoch, &state.address),
+            (5, &address("10.0.0.2:6379"))
+        );
+    }
+
+    #[test]
+    fn a_failover_that_was_overtaken_is_void() {
+        let at = "10.1.0.2:26379";
+        for (epoch, to, goes_on, leads) in [
+            (0, MASTER, true, "10.0.0.2:6379"),
+            (1, MASTER, false, MASTER),
+            (9, MASTER, false, MASTER),
+            (9, "10.0.0.3:6379", false, "10.0.0.3:6379"),
+        ] {
+            let mut scene = Scene::well(vec![orders()]);
+            scene.monitor.failover(0, "orders", false).unwrap();
+            scene.act();
+            if epoch != 1 {
+                scene.inform("10.0.0.2:6379", "role:master\r\n");
+            }
+            scene.hello(A, at, [epoch, epoch], to);
+            let case = format!("{epoch} {to}");
+            assert_eq!(scene.master().failover.is_some(), goes_on, "{case}");
+            assert_eq!(
+                scene.monitor.address("orders"),
+                Some(address(leads)),
+                "{case}"
+            );
+        }
+    }
+
+    #[test]
+    fn who_was_not_there_judges_nothing_for_a_while() {
+        let mut scene = Scene::well(vec![orders()]);
+        scene.pass(3000, &[]);
+        scene.tick(5000);
+        assert_eq!(scene.monitor.summary().tilt_ms, None);
+        scene.now_ms = 7001;
+        assert_eq!(
+            events(scene.hello(A, "10.1.0.2:26379", [0, 0], MASTER)),
+            ["+tilt #tilt mode entered"],
+            "whatever comes first"
+        );
+        let said = scene.events(30_000, &[MASTER, "10.0.0.2:6379"]);
+        assert_eq!(said, [""; 0]);
+        let at = address(MASTER);
+        let verdict = scene.monitor.is_master_down_by_addr(30_000, &at, 0, None);
+        assert!(!verdict.down);
+        // INFO is looked at, and nothing done about it.
+        scene.says("10.0.0.2:6379", "role:master\r\n");
+        scene.master();
+        let said = scene.events(37_100, &[MASTER, "10.0.0.2:6379"]);
+        assert_eq!(said[0], "-tilt #tilt mode exited");
+        assert_eq!(said[1], "+sdown master orders 10.0.0.1 6379");
+        assert_eq!(scene.monitor.summary().tilts, 1);
+    }
+
+    #[test]
+    fn others_are_told_what_is_seen() {
+        let mut scene = Scene::well(vec![orders()]);
+        scene.pass(7000, &[MASTER]);
+        let ask = |scene: &mut Scene, at: &str| {
+            let at = address(at);
+            scene.monitor.is_master_down_by_addr(7000, &at, 0, None)
+        };
+        assert!(ask(&mut scene, MASTER).down);
+        assert!(!ask(&mut scene, "10.0.0.9:6379").down);
+        assert_eq!(ask(&mut scene, MASTER).leader, None);
+    }
+
+    #[test]
+    fn what_is_late_is_nobodys() {
+        let mut scene = Scene::well(vec![orders()]);
+        let link = scene.links(MASTER)[0];
+        scene.monitor.reset(0, b"*");
+        assert!(scene.act().contains(&"10.0.0.1:6379 closes".to_owned()));
+        let pong = &Reply::Simple(b"PONG".to_vec());
+        assert_eq!(scene.step(Input::Reply { link, reply: pong }), [""; 0]);
+        let local = LOCAL;
+        assert_eq!(scene.step(Input::Connected { link, local }), [""; 0]);
+        assert_eq!(scene.step(Input::Lost { link, why: "" }), [""; 0]);
+    }
+
+    #[test]
+    fn names_are_told_or_addresses() {
+        let mut state = State::new(OURS.into());
+        state.global.resolve_hostnames = true;
+        (state.global.announce_ip, state.global.announce_port) = (Some("mon-a".into()), 7000);
+        let mut master = orders();
+        master.address = Address::new("node-a", 6379);
+        state.masters = vec![master];
+        let mut scene = Scene::of(&state);
+        let said = scene.tick(0);
+        assert!(said.contains(&"looks up node-a".to_owned()));
+        assert_eq!(
+            scene.monitor.address("orders"),
+            Some(Address::new("node-a", 6379))
+        );
+        let ip = Some("10.0.0.1".parse().unwrap());
+        scene.step(Input::Resolved { name: "node-a", ip });
+        assert_eq!(scene.monitor.address("orders"), Some(address(MASTER)));
+        scene.all_open();
+        let said = scene.tick(100);
+        let to = "node-a:6379";
+        let hello = format!("mon-a,7000,{OURS},0,orders,10.0.0.1,6379,0");
+        assert!(sent(&said, to)[0].ends_with(&hello), "{said:?}");
+        // Whoever asks may have the one or the other.
+        for at in [MASTER, "node-a:6379", "NODE-A:6379"] {
+            let verdict = scene
+                .monitor
+                .is_master_down_by_addr(100, &address(at), 1, Some(A));
+            assert_eq!(verdict.leader.as_deref(), Some(A), "{at}");
+        }
+        scene.monitor.own.global.announce_hostnames = true;
+        assert_eq!(
+            scene.monitor.address("orders"),
+            Some(Address::new("node-a", 6379))
+        );
+        // The file has what was given.
+        assert_eq!(scene.monitor.state().masters[0].address.to_string(), to);
+    }
+
+    #[test]
+    fn answers_that_are_odd_change_nothing() {
+        let mut scene = Scene::well(vec![orders()]);
+        let other = "10.1.0.2:26379";
+        scene.pass(6400, &[MASTER, other]);
+        for (reply, expected) in [
+            (Reply::Error(b"ERR unknown".to_vec()), None),
+            (Reply::Array(vec![Reply::Int(1)]), None),
+            (opinion(true, A, 7), Some((true, Some(7)))),
+            (opinion(true, "*", 9), Some((true, None))),
+        ] {
+            let read = opinion_of(&reply);
+            assert_eq!(read, expected, "{reply:?}");
+        }
+        fn opinion_of(reply: &Reply) -> Option<(bool, Option<u64>)> {
+            let (is_down, vote) = super::opinion(reply)?;
+            Some((is_down, vote.map(|vote| vote.epoch)))
+        }
+        let shown = scene.monitor.show_others("orders").unwrap();
+        assert_eq!(field(&shown[0], "voted-leader").unwrap(), "?");
+    }
+
+    #[test]
+    fn a_state_comes_back_as_it_was() {
+        let mut state = State::new(OURS.into());
+        (state.epoch, state.global.user) = (9, Some("peer".into()));
+        let mut master = orders();
+        (master.config_epoch, master.leader_epoch) = (7, 8);
+        master.settings.auth_pass = Some("secret".into());
+        state.masters = vec![master];
+        assert_eq!(Monitor::new(&state, 1, 0).state(), state);
+    }
+}

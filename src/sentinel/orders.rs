@@ -504,3 +504,289 @@ fn set_one(
     }
     Ok(values.join(" "))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::scene::{MASTER, Scene, address, events, orders, sent};
+    use super::*;
+
+    fn text(refused: Result<(), Refusal>) -> String {
+        refused.map_or_else(|refusal| refusal.to_string(), |()| "OK".to_owned())
+    }
+
+    #[test]
+    fn a_master_comes_under_watch_and_leaves_it() {
+        let mut scene = Scene::new(Vec::new());
+        for (words, answer) in [
+            (["a", "10.0.0.1", "6379", "x"], "ERR Invalid quorum"),
+            (["a", "10.0.0.1", "x", "2"], "ERR Invalid port"),
+            (
+                ["a", "10.0.0.1", "6379", "0"],
+                "ERR Quorum must be 1 or greater.",
+            ),
+            (
+                ["a", "10.0.0.1", "6379", "-1"],
+                "ERR Quorum must be 1 or greater.",
+            ),
+            (
+                ["a", "node-a", "6379", "2"],
+                "ERR Invalid IP address or hostname specified",
+            ),
+            (["a", "10.0.0.1", "65536", "2"], "ERR Invalid port number."),
+            (["a", "10.0.0.1", "6379", "2"], "OK"),
+            (["a", "10.0.0.2", "6379", "2"], "ERR Duplicate master name."),
+        ] {
+            assert_eq!(text(scene.monitor.monitor(0, words)), answer, "{words:?}");
+        }
+        assert_eq!(
+            scene.act(),
+            ["saves", "+monitor master a 10.0.0.1 6379 quorum 2"]
+        );
+        let settings = &scene.monitor.state().masters[0].settings;
+        assert_eq!(*settings, Settings::new(2, 30_000, 180_000));
+        assert_eq!(text(scene.monitor.remove(0, "a")), "OK");
+        assert_eq!(scene.act(), ["-monitor master a 10.0.0.1 6379", "saves"]);
+        let answer = text(scene.monitor.remove(0, "a"));
+        assert_eq!(answer, "ERR No such master with that name");
+    }
+
+    #[test]
+    fn options_are_set_one_by_one() {
+        let mut scene = Scene::well(vec![orders()]);
+        let may = |path: &str| path == "/bin/sh";
+        let unknown = "ERR Unknown option or number of arguments for SENTINEL SET";
+        for (words, answer) in [
+            (
+                "quorum 0",
+                "ERR Invalid argument '0' for SENTINEL SET 'quorum'".to_owned(),
+            ),
+            (
+                "Quorum x",
+                "ERR Invalid argument 'x' for SENTINEL SET 'Quorum'".to_owned(),
+            ),
+            ("quorum 3 foo 1", format!("{unknown} 'foo'")),
+            ("rename-command PING", format!("{unknown} 'rename-command'")),
+            ("notification-script /bin/sh", SCRIPTS_DENIED.to_string()),
+            ("DOWN-AFTER-MILLISECONDS 7", "OK".to_owned()),
+            (
+                "rename-command ping gnip failover-timeout 9 parallel-syncs 4",
+                "OK".to_owned(),
+            ),
+            ("master-reboot-down-after-period 0", "OK".to_owned()),
+            ("primary-reboot-down-after-period 5", "OK".to_owned()),
+        ] {
+            let words: Vec<&str> = words.split(' ').collect();
+            let set = scene.monitor.set(0, "orders", &words, &may);
+            assert_eq!(text(set), answer, "{words:?}");
+        }
+        assert_eq!(
+            events(scene.act()),
+            [
+                "+set master orders 10.0.0.1 6379 quorum 3",
+                "+set master orders 10.0.0.1 6379 DOWN-AFTER-MILLISECONDS 7",
+                "+set master orders 10.0.0.1 6379 rename-command ping gnip",
+                "+set master orders 10.0.0.1 6379 failover-timeout 9",
+                "+set master orders 10.0.0.1 6379 parallel-syncs 4",
+                "+set master orders 10.0.0.1 6379 master-reboot-down-after-period 0",
+                "+set master orders 10.0.0.1 6379 primary-reboot-down-after-period 5",
+            ]
+        );
+        let settings = scene.master().settings.clone();
+        assert_eq!((settings.quorum, settings.down_after_ms), (3, 7));
+        assert_eq!(settings.command("PING"), "gnip");
+        assert_eq!(settings.master_reboot_down_after_ms, 5);
+        let words = ["rename-command", "Ping", "PING"];
+        assert_eq!(text(scene.monitor.set(0, "orders", &words, &may)), "OK");
+        assert_eq!(scene.master().settings.command("PING"), "PING");
+    }
+
+    #[test]
+    fn scripts_are_set_only_where_that_is_allowed() {
+        let mut scene = Scene::well(vec![orders()]);
+        scene.monitor.own.global.deny_scripts_reconfig = false;
+        let may = |path: &str| path == "/bin/sh";
+        for (words, answer) in [
+            (
+                ["notification-script", "/bin/no"],
+                "ERR Notification script seems non existing or non executable",
+            ),
+            (
+                ["client-reconfig-script", "/bin/no"],
+                "ERR Client reconfiguration script seems non existing or non executable",
+            ),
+            (["notification-script", "/bin/sh"], "OK"),
+            (["client-reconfig-script", "/bin/sh"], "OK"),
+            (["client-reconfig-script", ""], "OK"),
+        ] {
+            let set = scene.monitor.set(0, "orders", &words, &may);
+            assert_eq!(text(set), answer);
+        }
+        let settings = &scene.master().settings;
+        assert_eq!(settings.notification_script.as_deref(), Some("/bin/sh"));
+        assert_eq!(settings.client_reconfig_script, None);
+    }
+
+    #[test]
+    fn a_password_is_used_at_once_and_not_told() {
+        let mut scene = Scene::well(vec![orders()]);
+        let words = ["auth-pass", "secret"];
+        scene.monitor.set(0, "orders", &words, &|_| true).unwrap();
+        let said = scene.act();
+        let told = "+set master orders 10.0.0.1 6379 auth-pass ******";
+        assert_eq!(said.last().unwrap(), told);
+        assert!(said.contains(&"10.0.0.2:6379 closes".to_owned()));
+        assert!(!said.contains(&"10.1.0.2:26379 closes".to_owned()));
+        scene.tick(1100);
+        let said = scene.all_open();
+        assert_eq!(sent(&said, MASTER)[0], "AUTH secret");
+    }
+
+    #[test]
+    fn a_reset_forgets_everybody_else() {
+        let mut carts = orders();
+        (carts.name, carts.address) = ("carts".into(), address("10.0.0.8:6379"));
+        carts.leader_epoch = 4;
+        let mut scene = Scene::well(vec![orders(), carts]);
+        assert_eq!(scene.monitor.reset(0, b"x*"), 0);
+        assert_eq!(scene.monitor.reset(0, b"car*"), 1);
+        let said = events(scene.act());
+        assert_eq!(said, ["+reset-master master carts 10.0.0.8 6379"]);
+        let state = scene.monitor.state();
+        let carts = &state.masters[0];
+        assert!(carts.replicas.is_empty() && carts.others.is_empty());
+        assert_eq!(carts.leader_epoch, 4, "a vote is a vote");
+        assert_eq!(scene.monitor.reset(0, b"*"), 2);
+    }
+
+    #[test]
+    fn a_quorum_is_counted() {
+        let mut scene = Scene::well(vec![orders()]);
+        let check = |scene: &mut Scene, quorum, down: usize| {
+            let master = scene.monitor.masters.get_mut("orders").unwrap();
+            master.settings.quorum = quorum;
+            for (index, other) in master.others.iter_mut().enumerate() {
+                other.at.sdown.is = index < down;
+            }
+            let answer = scene.monitor.ckquorum("orders");
+            answer.unwrap_or_else(|refusal| refusal.to_string())
+        };
+        let no_quorum =
+            "Not enough available Sentinels to reach the specified quorum for this master";
+        let no_majority =
+            "Not enough available Sentinels to reach the majority and authorize a failover";
+        for (quorum, down, answer) in [
+            (
+                2,
+                1,
+                "OK 2 usable Sentinels. Quorum and failover authorization can be reached"
+                    .to_owned(),
+            ),
+            (3, 1, format!("NOQUORUM 2 usable Sentinels. {no_quorum}")),
+            (1, 2, format!("NOQUORUM 1 usable Sentinels. {no_majority}")),
+            (
+                2,
+                2,
+                format!("NOQUORUM 1 usable Sentinels. {no_quorum}. {no_majority}"),
+            ),
+        ] {
+            assert_eq!(check(&mut scene, quorum, down), answer);
+        }
+    }
+
+    #[test]
+    fn what_holds_for_all_masters_is_set_at_once_or_not_at_all() {
+        let mut scene = Scene::well(vec![orders()]);
+        for (words, answer) in [
+            ("a b", "ERR Invalid argument 'a' to SENTINEL CONFIG SET"),
+            (
+                "announce-port x",
+                "ERR Invalid value 'x' to SENTINEL CONFIG SET 'announce-port'",
+            ),
+            (
+                "announce-ip 10.1.1.1 announce-ip 10.1.1.2",
+                "ERR Duplicate argument 'announce-ip' to SENTINEL CONFIG SET",
+            ),
+            (
+                "announce-ip 10.1.1.1 resolve-hostnames",
+                "ERR Missing argument 'resolve-hostnames' value",
+            ),
+            (
+                "announce-ip 10.1.1.1 resolve-hostnames maybe",
+                "ERR Invalid value 'maybe' to SENTINEL CONFIG SET 'resolve-hostnames'",
+            ),
+            (
+                "loglevel loud",
+                "ERR Invalid value 'loud' to SENTINEL CONFIG SET 'loglevel'",
+            ),
+        ] {
+            let words: Vec<&str> = words.split(' ').collect();
+            let refusal = scene.monitor.config_set(0, &words).unwrap_err();
+            assert_eq!(refusal.to_string(), answer);
+        }
+        let get = |scene: &Scene, patterns: &[&[u8]]| {
+            let found = scene.monitor.config_get(patterns, "notice").into_iter();
+            let found = found.map(|(name, value)| format!("{name} {value}"));
+            found.collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(
+            get(&scene, &[b"*"]),
+            "resolve-hostnames no announce-hostnames no announce-ip  announce-port 0 \
+             sentinel-user  sentinel-pass  loglevel notice"
+        );
+        let words = "resolve-hostnames yes announce-port 7 LOGLEVEL Verbose sentinel-pass word";
+        let words: Vec<&str> = words.split(' ').collect();
+        assert_eq!(scene.monitor.config_set(0, &words), Ok(Some("verbose")));
+        assert!(scene.act().contains(&"10.1.0.2:26379 closes".to_owned()));
+        assert_eq!(
+            get(&scene, &[b"announce-port", b"*OST*", b"announce-*"]),
+            "announce-port 7 resolve-hostnames yes announce-hostnames no announce-ip "
+        );
+    }
+
+    #[test]
+    fn intervals_are_set_one_by_one() {
+        let mut scene = Scene::new(Vec::new());
+        let unknown = "ERR Unknown option or number of arguments for SENTINEL DEBUG";
+        for (words, answer) in [
+            ("info-period 5 foo 1", format!("{unknown} 'foo'")),
+            ("ping-period", format!("{unknown} 'ping-period'")),
+            (
+                "ping-period 0",
+                "ERR Invalid argument '0' for SENTINEL DEBUG 'ping-period'".to_owned(),
+            ),
+            ("tilt-period 3 ask-period 4", "OK".to_owned()),
+        ] {
+            let words: Vec<&str> = words.split(' ').collect();
+            assert_eq!(text(scene.monitor.debug(&words)), answer);
+        }
+        let timers = &scene.monitor.own.timers;
+        assert_eq!((timers.info_period_ms, timers.tilt_period_ms), (5, 3));
+        assert_eq!(timers.ask_period_ms, 4);
+    }
+
+    #[test]
+    fn crashes_are_those_that_were_asked_for_last() {
+        let mut scene = Scene::new(Vec::new());
+        let mut ask = |words: &[&str]| {
+            let answer = text(scene.monitor.simulate_failure(words));
+            (answer, scene.monitor.summary().simulated)
+        };
+        let ok = || "OK".to_owned();
+        assert_eq!(
+            ask(&["crash-after-election", "crash-after-promotion"]),
+            (ok(), 3)
+        );
+        assert_eq!(ask(&["crash-after-promotion"]), (ok(), 2));
+        assert_eq!(ask(&["foo"]).0, "ERR Unknown failure simulation specified");
+    }
+
+    #[test]
+    fn nobody_is_named_who_is_not_watched() {
+        let mut scene = Scene::new(Vec::new());
+        let unknown = "ERR No such master with that name";
+        assert_eq!(text(scene.monitor.failover(0, "x", false)), unknown);
+        assert_eq!(text(scene.monitor.set(0, "x", &[], &|_| true)), unknown);
+        let refusal = scene.monitor.ckquorum("x").unwrap_err();
+        assert_eq!(refusal.to_string(), unknown);
+    }
+}

@@ -279,3 +279,112 @@ fn show_rest_of_replica(at: &Instance, fields: &mut Fields) {
         fields.push((name, value));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::scene::{MASTER, Scene, field, orders};
+    use super::*;
+
+    fn names(fields: &Fields) -> String {
+        let names = fields.iter().map(|field| field.0);
+        names.collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn fields_have_sentinels_names_and_order() {
+        let mut state = orders();
+        state.settings.notification_script = Some("/bin/tell".into());
+        let mut scene = Scene::well(vec![state]);
+        let master = scene.monitor.show_master("orders").unwrap();
+        let shared = "name ip port runid flags link-pending-commands link-refcount last-ping-sent \
+                      last-ok-ping-reply last-ping-reply down-after-milliseconds";
+        let node = "info-refresh role-reported role-reported-time";
+        assert_eq!(
+            names(&master),
+            format!(
+                "{shared} {node} config-epoch num-slaves num-other-sentinels quorum \
+                 failover-timeout parallel-syncs notification-script"
+            )
+        );
+        // Old tools read it from here, names and values counted.
+        assert_eq!(master[16], ("num-other-sentinels", "2".to_owned()));
+        assert_eq!(
+            names(&scene.monitor.show_replicas("orders").unwrap()[0]),
+            format!(
+                "{shared} {node} master-link-down-time master-link-status master-host \
+                 master-port slave-priority slave-repl-offset replica-announced"
+            )
+        );
+        assert_eq!(
+            names(&scene.monitor.show_others("orders").unwrap()[0]),
+            format!("{shared} last-hello-message voted-leader voted-leader-epoch")
+        );
+        scene.monitor.failover(0, "orders", false).unwrap();
+        let master = scene.monitor.masters.get_mut("orders").unwrap();
+        master.at.sdown.set(true, 0);
+        master.odown.set(true, 0);
+        let master = scene.monitor.show_master("orders").unwrap();
+        assert!(names(&master).contains("link-refcount failover-state last-ping-sent"));
+        assert!(
+            names(&master)
+                .contains("last-ping-reply s-down-time o-down-time down-after-milliseconds")
+        );
+        assert_eq!(scene.monitor.show_master("none"), None);
+    }
+
+    #[test]
+    fn values_are_ages_and_what_was_said() {
+        let mut scene = Scene::well(vec![orders()]);
+        let info = "role:slave\r\nmaster_host:10.0.0.1\r\nmaster_port:6379\r\n\
+                    master_link_status:down\r\nmaster_link_down_since_seconds:4\r\n\
+                    slave_priority:7\r\nslave_repl_offset:8\r\n";
+        scene.says("10.0.0.2:6379", info);
+        scene.tick(400);
+        let replica = &scene.monitor.show_replicas("orders").unwrap()[0];
+        let shown: Vec<_> = replica
+            .iter()
+            .map(|(name, value)| format!("{name} {value}"))
+            .collect();
+        assert_eq!(
+            shown.join(" "),
+            "name 10.0.0.2:6379 ip 10.0.0.2 port 6379 runid  flags slave link-pending-commands 1 \
+             link-refcount 1 last-ping-sent 0 last-ok-ping-reply 400 last-ping-reply 400 \
+             down-after-milliseconds 5000 info-refresh 400 role-reported slave \
+             role-reported-time 400 master-link-down-time 4000 master-link-status err \
+             master-host 10.0.0.1 master-port 6379 slave-priority 7 slave-repl-offset 8 \
+             replica-announced 1"
+        );
+        scene.says("10.0.0.2:6379", "role:slave\r\nreplica_announced:0\r\n");
+        let replicas = scene.monitor.show_replicas("orders").unwrap();
+        assert_eq!(field(&replicas[0], "name").unwrap(), "10.0.0.3:6379");
+        assert_eq!(replicas.len(), 1);
+    }
+
+    #[test]
+    fn a_summary_counts_this_monitor_too() {
+        let mut scene = Scene::well(vec![orders()]);
+        let line = |scene: &Scene| {
+            let line = scene.monitor.summary().masters.remove(0);
+            let (status, counts) = (line.status.word(), (line.replicas, line.monitors));
+            (line.name, status, line.address.to_string(), counts)
+        };
+        let expected = |status| ("orders".to_owned(), status, MASTER.to_owned(), (2, 3));
+        assert_eq!(line(&scene), expected("ok"));
+        scene.pass(7000, &[MASTER]);
+        assert_eq!(line(&scene), expected("sdown"));
+        let master = scene.monitor.masters.get_mut("orders").unwrap();
+        master.odown.is = true;
+        assert_eq!(line(&scene), expected("odown"));
+    }
+
+    #[test]
+    fn the_text_of_info_is_kept() {
+        let mut scene = Scene::new(vec![orders()]);
+        assert_eq!(scene.monitor.info_cache("orders").unwrap(), [(0, None); 3]);
+        scene.says("10.0.0.2:6379", "# Server\r\n");
+        scene.tick(30);
+        let cache = scene.monitor.info_cache("orders").unwrap();
+        assert_eq!(cache[1], (30, Some("# Server\r\n")));
+        assert_eq!(scene.monitor.info_cache("none"), None);
+    }
+}

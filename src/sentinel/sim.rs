@@ -20,7 +20,7 @@
 //! * What a monitor says of its vote in an epoch stays so, whatever happens to it.
 //! * The epoch of the configuration that a monitor announces only ever rises, and each belongs to
 //!   one address.
-//! * A node is told to lead by a leader only.
+//! * Whom it announces has begun to lead before.
 //!
 //! `HEADWATER_SEED=42 cargo test sentinel::sim` runs one seed, and says what happened.
 
@@ -92,6 +92,8 @@ struct Node {
     is_linked: bool,
     unlinked_ms: Option<u64>,
     priority: u64,
+    /// It was told to lead, and nobody has announced it yet.
+    has_led: bool,
 }
 
 /// A connection from a monitor.
@@ -131,6 +133,7 @@ enum What {
     Rewrite(usize, u32),
     Replicate(usize),
     Trouble,
+    Crash(End),
     Continue(End),
     Start(End),
     Mend(End, End),
@@ -224,6 +227,7 @@ impl World {
                 is_linked: false,
                 unlinked_ms: None,
                 priority,
+                has_led: false,
             });
             world.start(End::Node(number));
             world.nodes[number].is_linked = number > 0;
@@ -292,6 +296,7 @@ impl World {
             }
             What::Replicate(node) => self.replicate(node),
             What::Trouble => self.trouble(),
+            What::Crash(end) => self.crash(end),
             What::Continue(end) => self.carry_on(end),
             What::Start(end) => self.start(end),
             What::Mend(from, to) => {
@@ -648,9 +653,16 @@ impl World {
         };
         let watcher = &mut self.watchers[number];
         let (life, is_well) = (watcher.process.life, !watcher.is_disk_broken);
-        if let Some(monitor) = &watcher.monitor {
-            watcher.writing = Some((monitor.generation(), monitor.state()));
-            self.after(delay_ms, What::Written(number, life, is_well));
+        let Some(monitor) = &watcher.monitor else {
+            return;
+        };
+        watcher.writing = Some((monitor.generation(), monitor.state()));
+        self.after(delay_ms, What::Written(number, life, is_well));
+        // What is said too early, or forgotten, shows when it is forgotten just then.
+        if (TROUBLE_BEGINS_MS..TROUBLE_ENDS_MS).contains(&self.now_ms) && self.below(20) == 0 {
+            let end = End::Monitor(number);
+            self.after(self.ms(0, 1 + delay_ms), What::Crash(end));
+            self.after(self.ms(100, 600) + delay_ms, What::Start(end));
         }
     }
 
@@ -802,6 +814,13 @@ impl World {
             "{number} announces epoch {epoch} after {before:?}"
         );
         let place = format!("{}:{}", hello.master_host, hello.master_port);
+        let is_first = epoch > 0 && !self.configs.contains_key(&epoch);
+        let node = (0..self.nodes.len()).find(|&node| node_address(node).to_string() == place);
+        if is_first && let Some(node) = node {
+            let this = &mut self.nodes[node];
+            let has_led = std::mem::take(&mut this.has_led) || this.follows.is_none();
+            assert!(has_led, "{node} is announced before it leads");
+        }
         let known = self.configs.entry(epoch).or_insert_with(|| place.clone());
         assert_eq!(*known, place, "two configurations of epoch {epoch}");
     }
@@ -863,6 +882,7 @@ impl World {
         match words[..] {
             ["SLAVEOF", "NO", "ONE"] => {
                 let this = &mut self.nodes[node];
+                this.has_led = true;
                 if this.follows.take().is_some() {
                     (this.replid2, this.replid) = (this.replid, replid);
                 }
