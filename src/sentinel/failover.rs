@@ -29,8 +29,9 @@
 //! | it has not heard its master for ten times down-after longer than the master is down |
 //! | it never heard its master at all |
 //!
-//! Then the smaller priority comes first, then who has the master's history, then the greater
-//! offset, then the smaller run ID.
+//! Then the smaller priority comes first, then who follows rather than leads (an old master that
+//! has come back), then who has the master's history, then the greater offset, then the smaller
+//! run ID.
 //!
 //! # Invariants
 //!
@@ -42,6 +43,7 @@ use std::cmp::Reverse;
 
 use super::Address;
 use super::contact::{InstanceNo, Question};
+use super::info::Role;
 use super::master::{Master, Reconf, Who};
 use super::monitor::Action;
 use super::notice::{
@@ -439,6 +441,7 @@ impl Master {
             let run_id = run_id.map(|id| id.to_ascii_lowercase());
             (
                 facts.priority,
+                facts.role != Role::Replica,
                 !is_kin(&facts.replid),
                 Reverse(facts.offset),
                 run_id.is_none(),
@@ -908,7 +911,7 @@ mod tests {
     #[test]
     fn the_best_replica_is_promoted() {
         type Change = fn(&mut Master, u64);
-        let pass_over: [(&str, Change); 10] = [
+        let pass_over: [(&str, Change); 11] = [
             ("down", |it, _| it.replicas[0].at.sdown.is = true),
             ("priority 0", |it, _| it.replicas[0].at.facts.priority = 0),
             ("no INFO", |it, _| it.replicas[0].at.facts.told_ms = None),
@@ -928,6 +931,10 @@ mod tests {
             }),
             ("worse priority", |it, _| {
                 it.replicas[0].at.facts.priority = 101;
+                it.replicas[0].at.facts.offset = 1000;
+            }),
+            ("leads", |it, _| {
+                it.replicas[0].at.facts.role = Role::Master;
                 it.replicas[0].at.facts.offset = 1000;
             }),
             ("another history", |it, _| {
