@@ -521,7 +521,8 @@ impl Log {
         }
     }
 
-    /// Lets go of the memory that reading what is written has taken: see [`Map::let_go`].
+    /// Lets go of the memory that reading what is written has taken: see
+    /// [`Map::let_go`](crate::map::Map::let_go).
     pub(crate) fn let_go_of_pages(&self) {
         for segment in &**self.segments.load() {
             segment.map.let_go();
