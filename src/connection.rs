@@ -400,10 +400,13 @@ impl Connection {
     async fn room_to_send(&mut self) -> Result<(), End> {
         loop {
             let left = self.output.len() - self.sent;
-            let client = &self.session.client;
-            client.buffers.output.store(left, Ordering::Relaxed);
             let subscriber = self.session.subscriber.as_ref();
             let waits = subscriber.map_or(left as u64, |subscriber| subscriber.weigh(left));
+            let output = &self.session.client.buffers.output;
+            output.store(
+                usize::try_from(waits).unwrap_or(usize::MAX),
+                Ordering::Relaxed,
+            );
             let limit = self.output_limit();
             if is_beyond(waits, limit.hard_bytes) {
                 return Err(self.closed(HARD));

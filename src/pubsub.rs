@@ -182,10 +182,13 @@ impl PubSub {
 
     /// Names of a kind that somebody subscribes to and that match a pattern.
     pub(crate) fn names(&self, kind: Kind, pattern: &[u8]) -> Vec<Arc<[u8]>> {
-        let registry = self.0.lock();
-        let names = registry.names[kind as usize].keys();
-        let matching = names.filter(|name| glob::matches(pattern, name, Case::Exact));
-        matching.cloned().collect()
+        // A pattern may take its time.
+        let mut names: Vec<_> = {
+            let registry = self.0.lock();
+            registry.names[kind as usize].keys().cloned().collect()
+        };
+        names.retain(|name| glob::matches(pattern, name, Case::Exact));
+        names
     }
 
     /// How many subscribe to a name.
