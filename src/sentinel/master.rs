@@ -302,6 +302,17 @@ impl Master {
         self.start_if_due(own);
         self.advance(own);
         self.ask_others(own);
+        self.say_news(own);
+    }
+
+    /// Has everybody hear at once what is new, as soon as it may be told.
+    fn say_news(&mut self, own: &mut Own) {
+        for who in self.all() {
+            let at = self.instance(who);
+            if at.hello_is_news && at.contact(own).way().is_some() {
+                self.say_hello(own, who);
+            }
+        }
     }
 
     /// Sees to the connections of one, and asks what is due.
@@ -398,7 +409,7 @@ impl Master {
         self.instance_mut(who).hello_is_news = false;
     }
 
-    /// Has everybody told at the next tick.
+    /// Has everybody told as soon as it can be.
     pub(crate) fn hasten_hello(&mut self) {
         for who in self.all() {
             self.instance_mut(who).hello_is_news = true;

@@ -6,7 +6,7 @@
 //!  3 s        they know each other and the replicas; trouble begins
 //!               nodes and monitors crash, stop (SIGSTOP) and come back; connections break;
 //!               hosts are cut off, in both directions or one; disks are slow, or take nothing
-//!  15 s       all is made well
+//!  13 s       all is made well
 //!  + settled  all name the same master, it leads, the others follow it and are well
 //!  + quiet    nothing happens for long; perhaps an operator wants a failover, and it settles again
 //! ```
@@ -45,11 +45,11 @@ const THREADS: usize = 2;
 
 const NAME: &str = "orders";
 const TROUBLE_BEGINS_MS: u64 = 3000;
-const TROUBLE_ENDS_MS: u64 = 15_000;
+const TROUBLE_ENDS_MS: u64 = 13_000;
 
 /// How long it may take until all is well again, and is to stay so.
 const PATIENCE_MS: u64 = 300_000;
-const QUIET_MS: u64 = 10_000;
+const QUIET_MS: u64 = 8000;
 
 /// A process at an end of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -1177,7 +1177,7 @@ fn run(seed: u64, says: bool) -> Told {
     }
     let master = world.settle();
     world.rest(master);
-    if world.below(4) == 0 {
+    if world.below(8) == 0 {
         world.order();
     }
     (world.trace, world.census)
