@@ -1126,18 +1126,27 @@ impl World {
 
     fn settle(&mut self) -> usize {
         let began_ms = self.now_ms;
+        let mut last = None;
         loop {
             self.run_until(self.now_ms + 500);
-            match self.settled() {
+            let settled = self.settled();
+            // Twice, for what is on its way may be late.
+            let is_lasting =
+                settled.is_ok() && last.replace(settled.clone()) == Some(settled.clone());
+            match settled {
+                Ok(_) if !is_lasting => {}
                 Ok(master) => {
                     let took = self.now_ms - began_ms;
                     self.note("settles", format_args!("in {took}: {master} leads"));
                     return master;
                 }
-                Err(why) => assert!(
-                    self.now_ms < began_ms + PATIENCE_MS,
-                    "it does not come to rest: {why}"
-                ),
+                Err(why) => {
+                    last = None;
+                    assert!(
+                        self.now_ms < began_ms + PATIENCE_MS,
+                        "it does not come to rest: {why}"
+                    );
+                }
             }
         }
     }
