@@ -196,10 +196,11 @@ impl Contact {
             && sent.is_none_or(|since| since > period_ms / 2)
     }
 
-    /// As if it had just been met.
+    /// As if it had just been met, and never been tried.
     pub(crate) fn renew(&mut self, now_ms: u64) {
         (self.valid_ms, self.pong_ms) = (now_ms, now_ms);
         (self.ping_open_ms, self.ping_sent_ms) = (Some(now_ms), None);
+        self.tried_ms = None;
     }
 
     /// An answer to PING; whether it is valid.

@@ -1156,7 +1156,10 @@ impl World {
         let before = self.trace.len();
         self.run_until(self.now_ms + QUIET_MS);
         assert_eq!(self.settled(), Ok(master));
-        assert_eq!(self.trace[before..], [""; 0], "it was quiet");
+        // That somebody had come again before may be heard late.
+        let news = self.trace[before..].iter();
+        let news: Vec<_> = news.filter(|it| !it.contains(" +reboot ")).collect();
+        assert_eq!(news, [""; 0], "it was quiet");
     }
 }
 
@@ -1267,7 +1270,7 @@ fn whatever_breaks_one_leads_in_an_epoch_and_all_come_to_have_one_master() {
         "stops",
     ] {
         assert!(
-            all.get(what).is_some_and(|&count| count > 10),
+            all.get(what).is_some_and(|&count| count >= 5),
             "{what}: {all:?}"
         );
     }
