@@ -10,6 +10,11 @@
 //! It counts the votes of its own epoch only, its own among them. Should the epoch rise meanwhile
 //! (another master's election does that), it stands in the new one: nobody votes in an old epoch.
 //!
+//! Whoever stands first gets the votes; several who stand at once share them. So monitors stand one
+//! after the other, by their run IDs ([`Master::rank`]), and when nobody can win any more
+//! ([`Master::is_split`]) it is tried again soon, in a new epoch. Redis' Sentinel does neither, and
+//! is not disturbed by either.
+//!
 //! # Invariants
 //!
 //! * One vote per master and epoch, whatever happens: a ballot survives restarts, and is saved
@@ -19,7 +24,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::master::Master;
+use super::master::{Master, Other};
 use super::notice::{NEW_EPOCH, VOTE};
 use super::own::Own;
 
@@ -81,24 +86,54 @@ impl Master {
 
     /// Votes as a candidate of this epoch does, and counts; whether we are elected.
     pub(crate) fn is_elected(&mut self, own: &mut Own, epoch: u64) -> bool {
-        let votes = |master: &Self| {
-            let others = master.others.iter();
-            let votes = others.filter_map(|other| other.vote.clone());
-            let valid = votes.filter(|vote| vote.epoch == epoch);
-            valid.map(|vote| vote.leader).collect::<Vec<_>>()
-        };
-        let mut votes = votes(self);
+        let votes = self.votes_of_others(epoch);
         let best = count(votes.iter().map(|leader| &**leader)).map(|(best, _)| best.to_owned());
         let candidate = best.unwrap_or_else(|| own.id.as_ref().to_owned());
         self.vote(own, epoch, &candidate);
+        let votes = self.votes(own, epoch);
+        let winner = count(votes.iter().map(|leader| &**leader));
+        winner.is_some_and(|(winner, votes)| winner == &*own.id && votes >= self.votes_needed())
+    }
+
+    /// Whether there are votes enough in this epoch, but nobody has enough of them, and nobody who
+    /// is there has one left.
+    pub(crate) fn is_split(&self, own: &Own, epoch: u64) -> bool {
+        let mut others = self.others.iter();
+        let has_voted = |other: &Other| other.vote.as_ref().is_some_and(|it| it.epoch == epoch);
+        let are_done = others.all(|other| other.at.sdown.is || has_voted(other));
+        let votes = self.votes(own, epoch);
+        let most = count(votes.iter().map(|leader| &**leader)).map_or(0, |(_, most)| most);
+        let needed = self.votes_needed();
+        are_done && votes.len() >= needed && most < needed
+    }
+
+    /// How many of those who stand for election should do so before us: all at once would share
+    /// the votes. It is the place of our run ID among those of the monitors that are there.
+    pub(crate) fn rank(&self, own: &Own) -> u64 {
+        let mut others = self.others.iter().filter(|other| !other.at.sdown.is);
+        let before = others.by_ref().filter(|other| other.at.id() < &*own.id);
+        before.count() as u64
+    }
+
+    fn votes_of_others(&self, epoch: u64) -> Vec<Arc<str>> {
+        let votes = self.others.iter().filter_map(|other| other.vote.clone());
+        let valid = votes.filter(|vote| vote.epoch == epoch);
+        valid.map(|vote| vote.leader).collect()
+    }
+
+    /// All that are known, with ours once it is saved.
+    fn votes(&self, own: &Own, epoch: u64) -> Vec<Arc<str>> {
+        let mut votes = self.votes_of_others(epoch);
         if self.ballot.epoch == epoch && own.has_saved(self.ballot.generation) {
             votes.extend(self.ballot.leader.clone());
         }
+        votes
+    }
+
+    fn votes_needed(&self) -> usize {
         let voters = self.others.len() + 1;
         let quorum = usize::try_from(self.settings.quorum).unwrap_or(usize::MAX);
-        let needed = (voters / 2 + 1).max(quorum);
-        let winner = count(votes.iter().map(|leader| &**leader));
-        winner.is_some_and(|(winner, votes)| winner == &*own.id && votes >= needed)
+        (voters / 2 + 1).max(quorum)
     }
 }
 

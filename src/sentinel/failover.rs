@@ -102,6 +102,9 @@ pub(crate) struct Failover {
     pub(crate) promoted: Option<InstanceNo>,
 }
 
+/// How much later than the one before it a monitor stands for election.
+const RANK_MS: u64 = 250;
+
 /// The least time in which a master can be asked to hand over.
 const HANDOVER_MS_MIN: u64 = 1000;
 
@@ -109,7 +112,9 @@ impl Master {
     /// Starts one if it is time for it; whether it did.
     pub(crate) fn start_if_due(&mut self, own: &mut Own) -> bool {
         let wait_ms = 2 * self.settings.failover_timeout_ms;
-        let is_due = self.attempt_ms.is_none_or(|ms| own.now_ms >= ms + wait_ms);
+        let turn_ms = self.odown.since_ms.unwrap_or(own.now_ms) + self.rank(own) * RANK_MS;
+        let is_due = self.attempt_ms.is_none_or(|ms| own.now_ms >= ms + wait_ms)
+            && own.now_ms >= self.again_ms.unwrap_or(turn_ms);
         let starts = self.odown.is && self.failover.is_none() && is_due && !own.save_fails();
         if starts {
             self.start(own, How::Down);
@@ -120,6 +125,7 @@ impl Master {
     /// Starts one.
     pub(crate) fn start(&mut self, own: &mut Own, how: How) {
         own.epoch += 1;
+        self.again_ms = None;
         self.failover = Some(Failover {
             stage: Stage::WaitStart,
             how,
@@ -195,6 +201,12 @@ impl Master {
             }
             self.enter(own, Stage::SelectReplica);
             self.tell(own, SELECT_SLAVE, Who::Master);
+            return;
+        }
+        if how == How::Down && self.is_split(own, epoch) {
+            self.tell(own, NOT_ELECTED, Who::Master);
+            self.abort();
+            (self.attempt_ms, self.again_ms) = (None, Some(own.now_ms + own.desync_ms()));
             return;
         }
         let timeout_ms = own.timers.election_timeout_ms;
@@ -629,28 +641,42 @@ mod tests {
         assert_eq!(said, ["+odown master orders 10.0.0.1 6379 #quorum 2/2"]);
     }
 
-    #[test]
-    fn who_is_not_elected_tries_again_after_two_failover_timeouts() {
+    /// When elections were begun and given up, with others who vote for these.
+    fn attempts(votes: [&str; 2]) -> Vec<(u64, bool)> {
         let mut scene = down();
         reply(&mut scene, OTHERS[0], &opinion(true, "*", 0));
-        let mut times = Vec::new();
+        let mut attempts = Vec::new();
         while scene.now_ms < 60_000 {
             let mut said = scene.pass(scene.now_ms + 100, &[MASTER, OTHERS[0], OTHERS[1]]);
-            for (other, leader) in [(OTHERS[0], A), (OTHERS[1], B)] {
+            for (other, leader) in OTHERS.into_iter().zip(votes) {
                 let epoch = i64::try_from(scene.monitor.own.epoch).unwrap();
                 said.extend(reply(&mut scene, other, &opinion(true, leader, epoch)));
             }
-            times.extend(events(said).into_iter().map(|line| (scene.now_ms, line)));
-        }
-        let mut at = Vec::new();
-        for (ms, line) in times {
-            if line.starts_with("-failover-abort-not-elected") || line.starts_with("+try") {
-                at.push(ms);
+            for line in events(said) {
+                let begins = line.starts_with("+try");
+                if begins || line.starts_with("-failover-abort-not-elected") {
+                    attempts.push((scene.now_ms, begins));
+                }
             }
         }
+        attempts
+    }
+
+    #[test]
+    fn who_is_not_elected_tries_again_after_two_failover_timeouts() {
+        let at = attempts([A, "*"]);
         // The first began at 6200, and both times are dated up to a second later.
-        assert!((16_200..17_300).contains(&at[0]), "{at:?}");
-        assert!((46_200..47_300).contains(&at[1]), "{at:?}");
+        assert!((16_200..17_300).contains(&at[0].0) && !at[0].1, "{at:?}");
+        assert!((46_200..47_300).contains(&at[1].0) && at[1].1, "{at:?}");
+    }
+
+    #[test]
+    fn an_election_that_nobody_can_win_is_tried_again_soon() {
+        let at = attempts([A, B]);
+        assert!((6200..6500).contains(&at[0].0) && !at[0].1, "{at:?}");
+        let later_ms = at[1].0 - at[0].0;
+        assert!(later_ms <= 1100 && at[1].1, "{at:?}");
+        assert!(at.len() > 20, "again and again: {at:?}");
     }
 
     #[test]

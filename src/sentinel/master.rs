@@ -132,6 +132,8 @@ pub(crate) struct Master {
     pub(crate) failover: Option<Failover>,
     /// When a failover was tried last, here or elsewhere; a little in the future at first.
     pub(crate) attempt_ms: Option<u64>,
+    /// When to try again after an election that nobody could win.
+    pub(crate) again_ms: Option<u64>,
 }
 
 /// The promoted replica is asked as often whether it leads yet, and the others whether they
@@ -164,6 +166,7 @@ impl Master {
             },
             failover: None,
             attempt_ms: None,
+            again_ms: None,
         };
         for address in &state.replicas {
             master.add_replica(own, address);
@@ -712,7 +715,7 @@ impl Master {
         self.at.renew(own);
         self.odown = Down::default();
         self.ballot.leader = None;
-        (self.failover, self.attempt_ms) = (None, None);
+        (self.failover, self.attempt_ms, self.again_ms) = (None, None, None);
     }
 
     /// Another monitor knows of a newer configuration. A failover of ours that was elected before
