@@ -107,12 +107,11 @@ impl Master {
         are_done && votes.len() >= needed && most < needed
     }
 
-    /// How many of those who stand for election should do so before us: all at once would share
-    /// the votes. It is the place of our run ID among those of the monitors that are there.
+    /// How many should stand for election before us: all at once would share the votes. It is the
+    /// place of our run ID among those of the monitors that are there.
     pub(crate) fn rank(&self, own: &Own) -> u64 {
-        let mut others = self.others.iter().filter(|other| !other.at.sdown.is);
-        let before = others.by_ref().filter(|other| other.at.id() < &*own.id);
-        before.count() as u64
+        let is_before = |other: &&Other| !other.at.sdown.is && other.at.id() < &*own.id;
+        self.others.iter().filter(is_before).count() as u64
     }
 
     fn votes_of_others(&self, epoch: u64) -> Vec<Arc<str>> {
