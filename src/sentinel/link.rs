@@ -6,17 +6,16 @@
 //! ```
 //!
 //! There are no deadlines here: who wants a link decides when it has had enough of it, and drops
-//! it. What a node can make us keep is bounded: one reply of [`LIMITS`], and requests that it does
-//! not take up to [`REQUESTS_MAX`].
+//! it. What it was asked to write before is still written then, if the socket takes it: the last
+//! words to a node may be whom it is to follow. What a node can make us keep is bounded: one reply
+//! of [`LIMITS`], and requests that it does not take up to [`REQUESTS_MAX`].
 
-use std::convert::Infallible;
 use std::io;
 
 use headwater_resp::reply::{Reply, ReplyLimits, decode};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use tokio::sync::mpsc;
-use tokio::task::AbortHandle;
+use tokio::sync::{mpsc, oneshot};
 
 use super::driver::Came;
 use super::{Address, LinkKind, LinkNo};
@@ -34,29 +33,34 @@ const REQUESTS_MAX: usize = 1024;
 /// How much is read at once.
 const READ_BYTES: usize = 16 << 10;
 
-/// Our hand on a link. Dropping it closes the socket, of which nothing more is heard.
+/// Our hand on a link. Dropping it has what can be written be written, and closes the socket.
 pub(super) struct Link {
     requests: mpsc::Sender<Vec<u8>>,
-    task: AbortHandle,
+    /// It is dropped together with this.
+    _hold: oneshot::Sender<()>,
 }
 
 impl Link {
     pub(super) fn open(no: LinkNo, kind: LinkKind, to: Address, came: mpsc::Sender<Came>) -> Self {
         let (requests, wanted) = mpsc::channel(REQUESTS_MAX);
+        let (hold, gone) = oneshot::channel();
         let end = End { no, kind, came };
-        let task = tokio::spawn(end.run(to, wanted)).abort_handle();
-        Self { requests, task }
+        tokio::spawn(async move {
+            tokio::select! {
+                biased;
+                () = end.run(to, wanted) => {}
+                _ = gone => {}
+            }
+        });
+        Self {
+            requests,
+            _hold: hold,
+        }
     }
 
     /// Has a request written, once what came before is written. Says whether there is room for it.
     pub(super) fn send(&self, request: Vec<u8>) -> bool {
         self.requests.try_send(request).is_ok()
-    }
-}
-
-impl Drop for Link {
-    fn drop(&mut self) {
-        self.task.abort();
     }
 }
 
@@ -69,17 +73,14 @@ struct End {
 
 impl End {
     async fn run(self, to: Address, wanted: mpsc::Receiver<Vec<u8>>) {
-        let Err(error) = self.converse(&to, wanted).await;
-        let (link, why) = (self.no, error.to_string());
-        self.tell(Came::Lost { link, why }).await;
+        if let Err(error) = self.converse(&to, wanted).await {
+            let (link, why) = (self.no, error.to_string());
+            self.tell(Came::Lost { link, why }).await;
+        }
     }
 
-    /// Connects, and then reads and writes until one of the two fails.
-    async fn converse(
-        &self,
-        to: &Address,
-        mut wanted: mpsc::Receiver<Vec<u8>>,
-    ) -> io::Result<Infallible> {
+    /// Connects, and then reads and writes until one of the two fails, or nobody wants it any more.
+    async fn converse(&self, to: &Address, mut wanted: mpsc::Receiver<Vec<u8>>) -> io::Result<()> {
         let mut socket = TcpStream::connect((&*to.host, to.port)).await?;
         socket.set_nodelay(true)?;
         let (link, local) = (self.no, socket.local_addr()?.ip());
@@ -102,7 +103,7 @@ impl End {
                 }
                 to.write_all(&requests).await?;
             }
-            Err(io::Error::other("nobody wants it any more"))
+            Ok(())
         };
         tokio::select! {
             ended = read => ended,
@@ -160,5 +161,45 @@ fn bytes(part: Reply) -> Vec<u8> {
     match part {
         Reply::Bulk(bytes) => bytes,
         _ => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_was_asked_is_written_before_a_link_ends() {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let to = Address::new("127.0.0.1", listener.local_addr().unwrap().port());
+        let (came_from, mut came) = mpsc::channel(10);
+        let link = Link::open(LinkNo(1), LinkKind::Commands, to, came_from);
+        let (mut node, _) = listener.accept().await.unwrap();
+        let connected = came.recv().await.unwrap();
+        assert!(matches!(connected, Came::Connected { .. }));
+        for request in ["SLAVEOF", " NO", " ONE"] {
+            assert!(link.send(request.into()));
+        }
+        drop(link);
+        let mut got = String::new();
+        node.read_to_string(&mut got).await.unwrap();
+        assert_eq!(got, "SLAVEOF NO ONE");
+        assert!(came.recv().await.is_none(), "nothing more is heard of it");
+    }
+
+    #[tokio::test]
+    async fn who_takes_nothing_does_not_keep_a_link_that_has_ended() {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let to = Address::new("127.0.0.1", listener.local_addr().unwrap().port());
+        let (came_from, mut came) = mpsc::channel(10);
+        let link = Link::open(LinkNo(1), LinkKind::Commands, to, came_from);
+        came.recv().await.unwrap();
+        for _ in 0..20 {
+            assert!(link.send(vec![0; 1 << 20]));
+        }
+        drop(link);
+        assert!(came.recv().await.is_none());
     }
 }
