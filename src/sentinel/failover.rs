@@ -29,6 +29,9 @@
 //! | it has not heard its master for ten times down-after longer than the master is down |
 //! | it never heard its master at all |
 //!
+//! If there is none but one whose INFO is too old, and that has just been asked for a new one, it
+//! is waited for.
+//!
 //! Then the smaller priority comes first, then who follows rather than leads (an old master that
 //! has come back), then who has the master's history, then the greater offset, then the smaller
 //! run ID.
@@ -44,7 +47,7 @@ use std::cmp::Reverse;
 use super::Address;
 use super::contact::{InstanceNo, Question};
 use super::info::Role;
-use super::master::{Master, Reconf, Who};
+use super::master::{Master, Reconf, Replica, Who};
 use super::monitor::Action;
 use super::notice::{
     ELECTED, FAILOVER_END, FAILOVER_END_FOR_TIMEOUT, MASTER_TIMEOUT, NEW_EPOCH, NO_GOOD_SLAVE,
@@ -104,6 +107,9 @@ pub(crate) struct Failover {
 
 /// How much later than the one before it a monitor stands for election.
 const RANK_MS: u64 = 250;
+
+/// A replica may be promoted that has said so many ping periods ago how it is.
+const PING_PERIODS_MAX: u64 = 5;
 
 /// The least time in which a master can be asked to hand over.
 const HANDOVER_MS_MIN: u64 = 1000;
@@ -220,8 +226,11 @@ impl Master {
 
     fn select_replica(&mut self, own: &mut Own) {
         let Some(index) = self.select(own) else {
-            self.tell(own, NO_GOOD_SLAVE, Who::Master);
-            return self.abort();
+            if !self.may_yet_select(own) {
+                self.tell(own, NO_GOOD_SLAVE, Who::Master);
+                self.abort();
+            }
+            return;
         };
         let selected = Who::Replica(index);
         self.tell(own, SELECTED_SLAVE, selected);
@@ -419,34 +428,55 @@ impl Master {
         true
     }
 
-    /// The replica to be promoted; `None` if none may be trusted.
-    pub(crate) fn select(&self, own: &Own) -> Option<usize> {
+    /// Whether a replica may be good that has been asked for INFO, and has not answered yet.
+    fn may_yet_select(&self, own: &Own) -> bool {
+        let is_asked = |replica: &Replica| {
+            let at = &replica.at;
+            at.contact(own).is_asked(Question::Info, at.no)
+        };
+        let mut replicas = self.replicas.iter();
+        self.staged_ms(own) <= PING_PERIODS_MAX * own.timers.ping_period_ms
+            && replicas.any(|it| self.may_lead(own, it) && !self.is_fresh(own, it) && is_asked(it))
+    }
+
+    /// Whether a replica may be promoted, if it is still as it was when it said so last.
+    fn may_lead(&self, own: &Own, replica: &Replica) -> bool {
         let now_ms = own.now_ms;
         let down_ms = match self.at.sdown {
             down if down.is => now_ms - down.since_ms.unwrap_or(now_ms),
             _ => 0,
         };
         let link_down_ms_max = down_ms + 10 * self.settings.down_after_ms;
-        let info_ms_max = match self.at.sdown.is {
-            true => 5 * own.timers.ping_period_ms,
+        let (at, facts) = (&replica.at, &replica.at.facts);
+        let contact = at.contact(own);
+        let silent_ms = now_ms.saturating_sub(contact.valid_ms);
+        !at.sdown.is
+            && contact.is_connected()
+            && silent_ms <= PING_PERIODS_MAX * own.timers.ping_period_ms
+            && facts.priority != 0
+            && facts.link_down_ms <= link_down_ms_max
+            && (facts.link_up || !facts.never_heard_master)
+    }
+
+    /// Whether it has said so lately.
+    fn is_fresh(&self, own: &Own, replica: &Replica) -> bool {
+        let ms_max = match self.at.sdown.is {
+            true => PING_PERIODS_MAX * own.timers.ping_period_ms,
             false => 3 * own.timers.info_period_ms,
         };
+        let told_ms = replica.at.facts.told_ms;
+        told_ms.is_some_and(|ms| own.now_ms - ms <= ms_max)
+    }
+
+    /// The replica to be promoted; `None` if none may be trusted.
+    pub(crate) fn select(&self, own: &Own) -> Option<usize> {
         let ids = [&self.at.facts.replid, &self.at.facts.replid2];
         let is_kin = |replid: &Option<Box<str>>| {
             ids[0].is_none() || (replid.is_some() && ids.contains(&replid))
         };
-        let candidates = self.replicas.iter().enumerate().filter(|(_, replica)| {
-            let (at, facts) = (&replica.at, &replica.at.facts);
-            let contact = at.contact(own);
-            let told_ms = facts.told_ms.map_or(u64::MAX, |ms| now_ms - ms);
-            !at.sdown.is
-                && contact.is_connected()
-                && now_ms.saturating_sub(contact.valid_ms) <= 5 * own.timers.ping_period_ms
-                && facts.priority != 0
-                && told_ms <= info_ms_max
-                && facts.link_down_ms <= link_down_ms_max
-                && (facts.link_up || !facts.never_heard_master)
-        });
+        let candidates = self.replicas.iter().enumerate();
+        let candidates = candidates
+            .filter(|(_, replica)| self.may_lead(own, replica) && self.is_fresh(own, replica));
         let best = candidates.min_by_key(|(_, replica)| {
             let facts = &replica.at.facts;
             let run_id = replica.at.run_id.as_ref();
@@ -983,6 +1013,42 @@ mod tests {
             change(master, now_ms);
             assert_eq!(master.select(&scene.monitor.own), Some(1), "{case}");
         }
+    }
+
+    #[test]
+    fn a_replica_that_is_about_to_say_how_it_is_is_waited_for() {
+        let slow = || {
+            let mut scene = Scene::well(vec![orders()]);
+            let silent = [MASTER, ONE, TWO, OTHERS[0], OTHERS[1]];
+            scene.pass(6000, &[MASTER]);
+            let said = scene.events(6200, &silent);
+            assert_eq!(said, ["+sdown master orders 10.0.0.1 6379"]);
+            reply(&mut scene, OTHERS[0], &opinion(true, "*", 0));
+            let said = events(reply(&mut scene, OTHERS[0], &opinion(true, OURS, 1)));
+            let last = "+failover-state-select-slave master orders 10.0.0.1 6379";
+            assert_eq!(said.last().unwrap(), last);
+            scene
+        };
+        let mut scene = slow();
+        assert_eq!(scene.events(6900, &[MASTER, ONE, TWO]), [""; 0]);
+        let said = scene.inform(TWO, &follows(MASTER, 100));
+        assert_eq!(sent(&said, TWO)[..2], ["MULTI", "SLAVEOF NO ONE"]);
+
+        // But not for ever, and not who has not been asked.
+        let aborted = "-failover-abort-no-good-slave master orders 10.0.0.1 6379".to_owned();
+        let mut scene = slow();
+        for replica in &mut scene.monitor.masters.get_mut("orders").unwrap().replicas {
+            // As if PINGs were answered.
+            let contact = scene.monitor.own.contacts.get_mut(replica.at.contact);
+            (contact.valid_ms, contact.ping_open_ms) = (20_000, None);
+        }
+        assert!(!scene.events(11_200, &[MASTER, ONE, TWO]).contains(&aborted));
+        assert!(scene.events(11_300, &[MASTER, ONE, TWO]).contains(&aborted));
+        let mut scene = slow();
+        for replica in &mut scene.monitor.masters.get_mut("orders").unwrap().replicas {
+            replica.at.facts.priority = 0;
+        }
+        assert!(scene.events(6300, &[MASTER, ONE, TWO]).contains(&aborted));
     }
 
     #[test]
