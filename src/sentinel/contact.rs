@@ -67,6 +67,7 @@ pub(crate) enum Question {
 pub(crate) struct Asked {
     pub(crate) question: Question,
     pub(crate) seat: Seat,
+    pub(crate) at_ms: u64,
 }
 
 /// One connection.

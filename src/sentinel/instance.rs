@@ -58,8 +58,9 @@ impl Down {
 #[derive(Clone, Debug)]
 pub(crate) struct Facts {
     pub(crate) text: Arc<str>,
-    /// When it said something last.
+    /// When it said something last, and when it was asked for that.
     pub(crate) told_ms: Option<u64>,
+    pub(crate) asked_ms: u64,
     pub(crate) role: Role,
     /// Since when it says this role.
     pub(crate) role_ms: u64,
@@ -87,6 +88,7 @@ impl Facts {
         Self {
             text: "".into(),
             told_ms: None,
+            asked_ms: now_ms,
             role,
             role_ms: now_ms,
             master_host: None,

@@ -17,9 +17,12 @@
 //!
 //! | a replica | is told to follow the master after | event |
 //! |---|---|---|
-//! | calls itself a master | four publish periods | `+convert-to-slave` |
+//! | calls itself a master | four publish periods (*) | `+convert-to-slave` |
 //! | follows another | the failover timeout | `+fix-slave-config` |
 //! | is handing over to nobody knows whom | the failover timeout | `+fix-slave-config` |
+//!
+//! (*) At once, by the monitor that led the failover in which it was replaced, if that is safe: see
+//! [`Master::is_replaced`].
 
 use std::sync::Arc;
 
@@ -92,6 +95,8 @@ pub(crate) enum Reconf {
 pub(crate) struct Replica {
     pub(crate) at: Instance,
     pub(crate) reconf: Reconf,
+    /// Since the last failover it has neither followed anybody nor been told to, as far as we know.
+    is_untold: bool,
 }
 
 /// Another monitor.
@@ -107,6 +112,8 @@ pub(crate) struct Other {
     pub(crate) vote: Option<Vote>,
     /// When its hello came last.
     pub(crate) hello_ms: u64,
+    /// The epoch of the configuration that it shares with us, and since when it has said so.
+    agrees: Option<(u64, u64)>,
 }
 
 /// One of those that belong to a master.
@@ -128,6 +135,10 @@ pub(crate) struct Master {
     pub(crate) config_epoch: u64,
     /// The state that has it should be saved before it is announced.
     pub(crate) config_generation: u64,
+    /// Since when the master is where it is.
+    config_ms: u64,
+    /// The epoch of the configuration, if it is the fruit of a failover of ours.
+    led_epoch: Option<u64>,
     pub(crate) ballot: Ballot,
     pub(crate) failover: Option<Failover>,
     /// When a failover was tried last, here or elsewhere; a little in the future at first.
@@ -136,8 +147,8 @@ pub(crate) struct Master {
     pub(crate) again_ms: Option<u64>,
 }
 
-/// The promoted replica is asked as often whether it leads yet, and the others whether they
-/// follow.
+/// The promoted replica is asked as often whether it leads yet, the others whether they follow, and
+/// the master that was replaced whether it is there.
 const INFO_PERIOD_MS: u64 = 100;
 
 /// A node is asked as often while something is wrong.
@@ -159,6 +170,8 @@ impl Master {
             others: Vec::new(),
             config_epoch: state.config_epoch,
             config_generation: 0,
+            config_ms: own.now_ms,
+            led_epoch: None,
             ballot: Ballot {
                 leader: None,
                 epoch: state.leader_epoch,
@@ -367,7 +380,7 @@ impl Master {
             Some(Stage::ReconfReplicas) => {
                 matches!(replica.reconf, Reconf::Sent { .. } | Reconf::InProgress)
             }
-            _ => false,
+            _ => replica.at.facts.role == Role::Master && self.is_to_convert(own, index),
         };
         let facts = &replica.at.facts;
         let is_troubled = self.at.sdown.is
@@ -529,9 +542,10 @@ impl Master {
     }
 
     /// Takes in what a node says of itself, and puts right what is wrong with it.
-    pub(crate) fn informed(&mut self, own: &mut Own, who: Who, text: &str) {
+    pub(crate) fn informed(&mut self, own: &mut Own, who: Who, text: &str, asked_ms: u64) {
         let info = Info::read(text);
         let news = self.instance_mut(who).informed(text, &info, own.now_ms);
+        self.instance_mut(who).facts.asked_ms = asked_ms;
         if news.rebooted {
             self.tell(own, REBOOT, who);
             if who == Who::Master && self.settings.master_reboot_down_after_ms != 0 {
@@ -556,28 +570,93 @@ impl Master {
             let more = format!("new reported role is {}", info.role.word());
             self.tell_more(own, event, who, &more);
         }
-        let Who::Replica(index) = who else {
-            return;
-        };
         if own.tilt_ms.is_some() {
             return;
         }
+        let Who::Replica(index) = who else {
+            for index in 0..self.replicas.len() {
+                if self.replicas[index].at.facts.role == Role::Master {
+                    self.convert_replaced(own, index);
+                }
+            }
+            return;
+        };
         let is_promoted = self.promoted() == Some(index);
         match info.role {
             Role::Master if is_promoted && self.stage() == Some(Stage::WaitPromotion) => {
                 self.promoted_leads(own, index);
             }
             Role::Master if !is_promoted => {
+                self.convert_replaced(own, index);
                 let wait_ms = 4 * own.timers.publish_period_ms;
                 let since_ms = self.replicas[index].at.facts.role_ms;
-                self.put_right(own, index, since_ms, wait_ms, CONVERT);
+                if self.put_right(own, index, since_ms, wait_ms, CONVERT) {
+                    self.replicas[index].is_untold = false;
+                }
             }
             Role::Replica => {
+                self.replicas[index].is_untold = false;
                 self.see_whom_it_follows(own, index);
                 self.see_how_far_it_is(own, index);
             }
             _ => {}
         }
+    }
+
+    /// Has a master that we have replaced follow at once, if it is certain what it is: with
+    /// `sync-replicas` nothing is acknowledged until it does.
+    fn convert_replaced(&mut self, own: &mut Own, index: usize) {
+        if !self.is_replaced(own, index) {
+            return;
+        }
+        let told_ms = self.replicas[index].at.facts.told_ms;
+        if Some(self.at.facts.asked_ms) < told_ms {
+            // Does the master still lead?
+            self.ask_info(own, Who::Master);
+        } else if self.put_right(own, index, 0, 0, CONVERT) {
+            self.replicas[index].is_untold = false;
+        }
+    }
+
+    /// Whether one that leads is the master that we have replaced, and nothing that anybody thinks,
+    /// or may have said to a node before, can be against its following the one that leads now:
+    ///
+    /// * no failover has been tried since ours;
+    /// * the configuration before had stood for long, so nothing is on its way any more that the
+    ///   monitor which led before us said to the new master;
+    /// * it has not followed meanwhile, so nobody has promoted it since;
+    /// * every other monitor that we know of has said for a while, and said just now, that the
+    ///   master is where we have it.
+    fn is_replaced(&self, own: &Own, index: usize) -> bool {
+        let agrees = |other: &Other| {
+            let is_here = own.now_ms - other.hello_ms <= 2 * own.timers.publish_period_ms;
+            let is_same = |(epoch, since_ms)| {
+                epoch == self.config_epoch && own.now_ms - since_ms >= own.timers.ask_period_ms
+            };
+            is_here && other.agrees.is_some_and(is_same)
+        };
+        self.is_to_convert(own, index) && self.others.iter().all(agrees)
+    }
+
+    /// The same, whatever the other monitors say.
+    fn is_to_convert(&self, own: &Own, index: usize) -> bool {
+        let is_last = self.led_epoch == Some(self.config_epoch) && own.epoch == self.config_epoch;
+        is_last && self.replicas[index].is_untold
+    }
+
+    /// Another monitor says what it knows of the master.
+    pub(crate) fn hear_of_config(
+        &mut self,
+        own: &mut Own,
+        index: usize,
+        epochs: [u64; 2],
+        to: &Address,
+    ) {
+        let is_same = own.same(to, self.current()) && epochs == [own.epoch, self.config_epoch];
+        let (other, epoch) = (&mut self.others[index], self.config_epoch);
+        let known = other.agrees.filter(|agrees| agrees.0 == epoch);
+        other.hello_ms = own.now_ms;
+        other.agrees = is_same.then(|| known.unwrap_or((epoch, own.now_ms)));
     }
 
     /// Has a replica follow the master if it does not, or is about to lose its way.
@@ -595,18 +674,28 @@ impl Master {
         self.put_right(own, index, since_ms, wait_ms, FIX_CONFIG);
     }
 
-    /// Has a replica follow the master, if both are well and it has been otherwise for so long.
-    fn put_right(&self, own: &mut Own, index: usize, since_ms: u64, wait_ms: u64, event: Event) {
+    /// Has a replica follow the master, if both are well and it has been otherwise for so long;
+    /// whether it was told to.
+    fn put_right(
+        &self,
+        own: &mut Own,
+        index: usize,
+        since_ms: u64,
+        wait_ms: u64,
+        event: Event,
+    ) -> bool {
         let now_ms = own.now_ms;
         let sdown_ms = self.replicas[index].at.sdown.since_ms;
         let is_well = sdown_ms.is_none_or(|ms| now_ms - ms > wait_ms);
         if !is_well || now_ms - since_ms <= wait_ms || !self.looks_sane(own) {
-            return;
+            return false;
         }
         let to = self.at.address.clone();
-        if self.send_replicaof(own, Who::Replica(index), Some(&to)) {
+        let is_told = self.send_replicaof(own, Who::Replica(index), Some(&to));
+        if is_told {
             self.tell(own, event, Who::Replica(index));
         }
+        is_told
     }
 
     /// Whether the master is to be relied on.
@@ -648,6 +737,7 @@ impl Master {
         self.replicas.push(Replica {
             at,
             reconf: Reconf::None,
+            is_untold: true,
         });
         true
     }
@@ -663,6 +753,7 @@ impl Master {
             asked_epoch: None,
             vote: None,
             hello_ms: own.now_ms,
+            agrees: None,
         });
     }
 
@@ -741,6 +832,8 @@ impl Master {
     /// The failover has come to its end: the promoted replica is the master.
     pub(crate) fn switch(&mut self, own: &mut Own) {
         let to = self.current().clone();
+        let is_old = own.now_ms - self.config_ms >= 4 * own.timers.publish_period_ms;
+        self.led_epoch = is_old.then_some(self.config_epoch);
         self.tell_switch(own, &to);
         self.change_address(own, &to);
     }
@@ -759,7 +852,7 @@ impl Master {
         let replicas = self.replicas.iter().map(|replica| &replica.at.address);
         let nodes: Vec<Address> = replicas.chain([&self.at.address]).cloned().collect();
         self.reset(own, true);
-        self.at.address = to.clone();
+        (self.at.address, self.config_ms) = (to.clone(), own.now_ms);
         for address in nodes {
             if !own.same(&address, to) && self.add_replica(own, &address) {
                 let added = Who::Replica(self.replicas.len() - 1);
@@ -779,7 +872,9 @@ mod tests {
     use headwater_resp::reply::Reply;
 
     use super::super::contact::InstanceNo;
-    use super::super::scene::{A, MASTER, Scene, address, events, follows, opinion, orders, sent};
+    use super::super::scene::{
+        A, B, MASTER, Scene, address, events, follows, opinion, orders, sent,
+    };
     use super::*;
 
     const OTHERS: [&str; 2] = ["10.1.0.2:26379", "10.1.0.3:26379"];
@@ -1172,6 +1267,147 @@ mod tests {
             let stale = |master: &mut Master| master.at.facts.role = Role::Replica;
             assert_eq!(put_right(stale), None);
         }
+    }
+
+    /// A failover of ours, after so long, has made 10.0.0.2 the master, and two other monitors have
+    /// heard of that. What is said when the old master leads on, and the new one is well.
+    fn comes_back(after_ms: u64, spoil: fn(&mut Master, &mut Own)) -> Vec<String> {
+        let (one, two) = ("10.0.0.2:6379", "10.0.0.3:6379");
+        let mut scene = Scene::well(vec![orders()]);
+        scene.pass(after_ms, &[MASTER]);
+        scene.monitor.failover(after_ms, "orders", false).unwrap();
+        scene.act();
+        scene.inform(one, "role:master\r\n");
+        scene.inform(two, &follows(one, 100));
+        assert_eq!(scene.master().at.address, address(one));
+        scene.tick(after_ms + 1);
+        scene.all_open();
+        let hello = |scene: &mut Scene| {
+            for (id, at) in [A, B].into_iter().zip(OTHERS) {
+                scene.hello(id, at, [1, 1], one);
+            }
+        };
+        hello(&mut scene);
+        scene.inform(one, "role:master\r\n");
+        scene.tick(after_ms + 1000);
+        hello(&mut scene);
+        scene.tick(after_ms + 1001);
+        let (masters, own) = (&mut scene.monitor.masters, &mut scene.monitor.own);
+        spoil(masters.get_mut("orders").unwrap(), own);
+        let said = scene.says(MASTER, "role:master\r\n");
+        let said = [said, scene.says(one, "role:master\r\n")].concat();
+        let told = sent(&said, MASTER);
+        let is_told = told.contains(&"SLAVEOF 10.0.0.2 6379".to_owned());
+        let is_converted = |line: &String| line.starts_with("+convert-to-slave slave 10.0.0.1");
+        assert_eq!(said.iter().any(is_converted), is_told);
+        said
+    }
+
+    #[test]
+    fn a_master_that_we_replaced_follows_at_once() {
+        let said = comes_back(8000, |_, _| ());
+        let about = "slave 10.0.0.1:6379 10.0.0.1 6379 @ orders 10.0.0.2 6379";
+        assert_eq!(
+            said,
+            [
+                &format!("-role-change {about} new reported role is master"),
+                "10.0.0.2:6379 < INFO",
+                "10.0.0.1:6379 < MULTI",
+                "10.0.0.1:6379 < SLAVEOF 10.0.0.2 6379",
+                "10.0.0.1:6379 < CONFIG REWRITE",
+                "10.0.0.1:6379 < CLIENT KILL TYPE normal",
+                "10.0.0.1:6379 < CLIENT KILL TYPE pubsub",
+                "10.0.0.1:6379 < EXEC",
+                "10.0.0.1:6379 < INFO",
+                &format!("+convert-to-slave {about}"),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_master_that_we_replaced_is_waited_for_if_anything_may_be_against_it() {
+        let unsure: [fn(&mut Master, &mut Own); 8] = [
+            |master, _| master.led_epoch = None,
+            |_, own| own.epoch += 1,
+            |master, _| master.config_epoch += 1,
+            |master, _| master.replicas[1].is_untold = false,
+            |master, own| master.others[1].hello_ms = own.now_ms - 4001,
+            |master, _| master.others[1].agrees = None,
+            |master, _| master.others[1].agrees.as_mut().unwrap().0 = 0,
+            |master, _| master.others[1].agrees.as_mut().unwrap().1 += 1,
+        ];
+        let is_told = |said: Vec<String>| said.iter().any(|line| line.contains("SLAVEOF"));
+        for (number, spoil) in unsure.into_iter().enumerate() {
+            assert!(!is_told(comes_back(8000, spoil)), "{number}");
+        }
+        // The one before had not led for long.
+        assert!(!is_told(comes_back(7900, |_, _| ())));
+    }
+
+    #[test]
+    fn a_master_that_we_replaced_is_looked_at_often() {
+        let mut scene = Scene::well(vec![orders()]);
+        let (masters, own) = (&mut scene.monitor.masters, &mut scene.monitor.own);
+        let master = masters.get_mut("orders").unwrap();
+        let period_ms = |master: &Master, own: &Own| master.info_period_ms(own, Who::Replica(0));
+        master.replicas[0].is_untold = true;
+        master.replicas[0].at.facts.role = Role::Master;
+        assert_eq!(period_ms(master, own), 1000);
+        master.led_epoch = Some(0);
+        assert_eq!(period_ms(master, own), 100);
+        master.replicas[0].at.facts.role = Role::Replica;
+        assert_eq!(period_ms(master, own), 10_000);
+        master.replicas[0].at.facts.role = Role::Master;
+        master.replicas[0].is_untold = false;
+        assert_eq!(period_ms(master, own), 1000);
+    }
+
+    #[test]
+    fn whether_the_new_master_leads_is_asked_when_the_old_one_comes_back() {
+        let (old, lead) = ("10.0.0.2:6379", "role:master\r\n");
+        let mut scene = Scene::well(vec![orders()]);
+        scene.tick(2000);
+        scene.answer_all();
+        let (masters, own) = (&mut scene.monitor.masters, &mut scene.monitor.own);
+        let master = masters.get_mut("orders").unwrap();
+        (master.led_epoch, master.replicas[0].is_untold) = (Some(0), true);
+        for other in &mut master.others {
+            (other.hello_ms, other.agrees) = (2000, Some((0, 1000)));
+        }
+        master.ask_info(own, Who::Master);
+        scene.act();
+        scene.tick(2001);
+        let is_told = |said: Vec<String>| !sent(&said, old).is_empty();
+        assert!(!is_told(scene.says(old, lead)));
+        assert!(
+            !is_told(scene.inform(MASTER, lead)),
+            "that was asked before"
+        );
+        assert!(is_told(scene.inform(MASTER, lead)));
+        // It is told once, and then waited for.
+        assert!(!is_told(scene.says(old, lead)));
+        assert!(!is_told(scene.inform(MASTER, lead)));
+    }
+
+    #[test]
+    fn others_agree_for_as_long_as_they_say_the_same() {
+        let mut scene = Scene::well(vec![orders()]);
+        let (at, lead) = (OTHERS[0], MASTER);
+        let hello = |scene: &mut Scene, now_ms, epochs, master| {
+            scene.now_ms = now_ms;
+            scene.hello(A, at, epochs, master);
+            scene.master().others[0].agrees
+        };
+        assert_eq!(hello(&mut scene, 100, [0, 0], lead), Some((0, 100)));
+        assert_eq!(hello(&mut scene, 200, [0, 0], lead), Some((0, 100)));
+        assert_eq!(hello(&mut scene, 300, [0, 0], "10.0.0.2:6379"), None);
+        assert_eq!(hello(&mut scene, 400, [0, 0], lead), Some((0, 400)));
+        assert_eq!(
+            hello(&mut scene, 500, [2, 2], "10.0.0.2:6379"),
+            Some((2, 500))
+        );
+        assert_eq!(hello(&mut scene, 600, [2, 1], "10.0.0.2:6379"), None);
+        assert_eq!(hello(&mut scene, 700, [1, 2], "10.0.0.2:6379"), None);
     }
 
     #[test]

@@ -450,7 +450,8 @@ impl Monitor {
                 let Some(text) = reply.as_bytes() else {
                     return;
                 };
-                master.informed(own, who, &String::from_utf8_lossy(text));
+                let text = String::from_utf8_lossy(text);
+                master.informed(own, who, &text, asked.at_ms);
             }
             Question::IsDown => {
                 let Who::Other(index) = who else {
@@ -508,12 +509,13 @@ impl Monitor {
         let own = &mut self.own;
         master.hear_of_epoch(own, hello.epoch);
         if let Some(index) = met {
-            master.others[index].hello_ms = own.now_ms;
+            let to = Address::new(hello.master_host, hello.master_port);
             let is_newer = hello.config_epoch > master.config_epoch;
             if is_newer && own.takes_host(hello.master_host) {
-                let to = Address::new(hello.master_host, hello.master_port);
                 master.follow(own, index, hello.config_epoch, &to);
             }
+            let epochs = [hello.epoch, hello.config_epoch];
+            master.hear_of_config(own, index, epochs, &to);
         }
         self.masters.insert(name, master);
     }

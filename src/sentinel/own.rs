@@ -158,8 +158,12 @@ impl Own {
         question: Question,
         words: &[&str],
     ) -> bool {
-        let seat = seat.clone();
-        let asked = Asked { question, seat };
+        let (seat, at_ms) = (seat.clone(), self.now_ms);
+        let asked = Asked {
+            question,
+            seat,
+            at_ms,
+        };
         let Some(link) = self.contacts.ask(contact, asked, self.now_ms) else {
             return false;
         };

@@ -239,7 +239,7 @@ impl Scene {
         let mut masters = self.monitor.masters.values_mut();
         let master = masters.next().unwrap();
         let who = instance(master).unwrap();
-        master.informed(&mut self.monitor.own, who, info);
+        master.informed(&mut self.monitor.own, who, info, self.now_ms);
         self.act()
     }
 

@@ -632,8 +632,10 @@ impl World {
                         continue;
                     }
                     self.note(notice.event, format_args!("by {number}: {}", notice.text));
-                    if notice.event == "+elected-leader" {
-                        self.check_leader(number);
+                    match notice.event {
+                        "+elected-leader" => self.check_leader(number),
+                        "+convert-to-slave" => self.count_conversion(number, &notice.text),
+                        _ => {}
                     }
                 }
                 Action::Save => {
@@ -788,6 +790,18 @@ impl World {
             Reply::Int(epoch.try_into().unwrap()),
         ]);
         self.check_vote(number, &vote);
+    }
+
+    /// One that led has been told to follow: without waiting, perhaps.
+    fn count_conversion(&mut self, number: usize, text: &str) {
+        let monitor = self.watchers[number].monitor.as_ref().unwrap();
+        let mut replicas = monitor.masters[NAME].replicas.iter();
+        let name = text.split(' ').nth(1).unwrap();
+        let replica = replicas.find(|replica| replica.at.address.to_string() == name);
+        let since_ms = replica.unwrap().at.facts.role_ms;
+        if self.now_ms - since_ms < 4 * monitor.own.timers.publish_period_ms {
+            self.note("converts at once", name.to_owned());
+        }
     }
 
     /// A vote is told.
@@ -1270,6 +1284,7 @@ fn whatever_breaks_one_leads_in_an_epoch_and_all_come_to_have_one_master() {
         "breaks",
         "breaks a disk",
         "cannot save",
+        "converts at once",
         "crashes",
         "cuts",
         "orders",
