@@ -193,10 +193,6 @@ pub trait File: Send + Sync + fmt::Debug {
     /// again says nothing about it: the kernel reports a lost page once.
     fn sync_data(&self) -> Result<(), DiskError>;
 
-    /// Asks for the first `len` bytes to be read ahead, so that reading them does not wait for the
-    /// disk. A wish: nothing comes of it when the file system has other plans.
-    fn fetch(&self, len: u64);
-
     /// Maps the first `len` bytes, which the file must have, for reading. The first `settled` of
     /// them will not change any more.
     ///

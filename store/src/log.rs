@@ -584,7 +584,7 @@ impl Log {
         let needed = segments.partition_point(|segment| segment.base <= self.options.keep);
         for segment in &segments[needed.saturating_sub(1)..] {
             if segment.base < self.options.from {
-                segment.file.fetch(segment.file_len);
+                segment.file.will_read(0, segment.file_len);
             }
         }
     }

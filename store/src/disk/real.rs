@@ -248,13 +248,6 @@ impl File for Real {
         self.file.sync_data().doing(Doing::Sync, &self.path)
     }
 
-    fn fetch(&self, len: u64) {
-        if let Some(len) = NonZeroU64::new(len) {
-            // Without the advice, the first reads are slower.
-            let _ = rustix::fs::fadvise(&self.file, 0, Some(len), Advice::WillNeed);
-        }
-    }
-
     fn map(&self, len: u64, settled: u64) -> Result<Map, DiskError> {
         let [len, settled] = [len, settled]
             .map(|bytes| usize::try_from(bytes).expect("a segment fits into the address space"));

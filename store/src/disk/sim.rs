@@ -535,8 +535,6 @@ impl File for SimFile {
         Ok(())
     }
 
-    fn fetch(&self, _: u64) {}
-
     fn map(&self, len: u64, settled: u64) -> Result<Map, DiskError> {
         let mut world = self.disk.world.lock();
         world.plain(Doing::Map, &self.path)?;

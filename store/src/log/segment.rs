@@ -1,9 +1,9 @@
 //! One file of the log.
 //!
-//! A segment is a header, then frames, then what the file was made of: zeros, or the frames of an
-//! earlier life (see [`fences`](super::fences)). It is allocated in full before its first frame is
-//! written and never changes its length. It is named after the LSN of its first frame, so a listing
-//! of the directory is the log in order:
+//! A segment is a header, then frames, then zeros to the end of the page, then what the file was
+//! made of: zeros, or the frames of an earlier life (see [`fences`](super::fences)). It is
+//! allocated in full before its first frame is written and never changes its length. It is named
+//! after the LSN of its first frame, so a listing of the directory is the log in order:
 //!
 //! ```text
 //!  00000000000000000000.log   sealed   [       0, 1041700)   0000...
@@ -68,14 +68,16 @@ impl Segment {
         }
     }
 
-    /// Writes whole frames, the first of which begins at `at`, and makes them readable.
-    pub(crate) fn write(&self, at: Lsn, frames: &[u8]) -> Result<(), DiskError> {
+    /// Writes whole frames, the first of which begins at `at`, and makes them readable. The last
+    /// bytes may be padding, which comes to where the next frame will be.
+    pub(crate) fn write(&self, at: Lsn, bytes: &[u8], padding: usize) -> Result<(), DiskError> {
         let pos = position(self.base, at);
         assert!(
-            pos + frames.len() as u64 <= self.file_len,
+            pos + bytes.len() as u64 <= self.file_len,
             "frames are placed where they fit"
         );
-        self.file.write_at(pos, frames)?;
+        self.file.write_at(pos, bytes)?;
+        let frames = &bytes[..bytes.len() - padding];
         self.map.settle(to_usize(pos), frames);
         Ok(())
     }

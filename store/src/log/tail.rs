@@ -83,7 +83,9 @@ struct Open {
 #[derive(Default)]
 pub(crate) struct InFlight {
     base: Lsn,
-    pub(crate) bytes: Vec<u8>,
+    /// The frames, and zeros behind them.
+    bytes: Vec<u8>,
+    padding: usize,
 }
 
 impl InFlight {
@@ -91,9 +93,35 @@ impl InFlight {
         self.base
     }
 
+    /// The frames.
+    pub(crate) fn frames(&self) -> &[u8] {
+        &self.bytes[..self.bytes.len() - self.padding]
+    }
+
+    pub(crate) fn frames_mut(&mut self) -> &mut [u8] {
+        let len = self.frames().len();
+        &mut self.bytes[..len]
+    }
+
+    /// How many zeros are behind the frames.
+    pub(crate) fn padding(&self) -> usize {
+        self.padding
+    }
+
+    /// Some of the frames, and as much of what is behind them.
+    pub(crate) fn padded(&self, frames: Range<usize>, padding: usize) -> &[u8] {
+        &self.bytes[frames.start..frames.end + padding]
+    }
+
+    /// Puts zeros behind the frames; once.
+    pub(crate) fn pad(&mut self, padding: usize) {
+        self.padding = padding;
+        self.bytes.resize(self.bytes.len() + padding, 0);
+    }
+
     /// The bytes from `at` on, if `at` is among them.
     pub(crate) fn from(&self, at: Lsn) -> Option<&[u8]> {
-        from(self.base, &self.bytes, at)
+        from(self.base, self.frames(), at)
     }
 }
 
@@ -335,6 +363,7 @@ impl Tail {
             flight.bytes = Vec::new();
         }
         flight.base = self.base;
+        flight.padding = 0;
         self.base = self.end();
         std::mem::swap(&mut flight.bytes, &mut self.bytes);
         frames.append(&mut self.closed);

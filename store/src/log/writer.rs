@@ -3,13 +3,15 @@
 //! The writer follows the places that the [tail](super::tail) has decided: it never looks for space
 //! and never finds none.
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
+use super::FILE_UNIT;
 use super::frame::{self, Facts, Kind};
-use super::segment::{self, Segment};
+use super::segment::{self, Segment, position, to_usize};
 use super::spare::Spare;
 use super::tail::{InFlight, Placed};
 use crate::disk::Disk;
@@ -18,6 +20,8 @@ use crate::lsn::Lsn;
 
 /// The segments of a log, in order. Readers take the list without a lock.
 pub(crate) type Segments = ArcSwap<Vec<Arc<Segment>>>;
+
+const HAS_SEGMENT: &str = "the first frame of a log begins a segment";
 
 pub(crate) struct Writer {
     disk: Arc<dyn Disk>,
@@ -54,7 +58,11 @@ impl Writer {
         }
     }
 
-    /// Fills in the headers of the taken frames.
+    /// Fills in the headers of the taken frames, and pads the last of them.
+    ///
+    /// The padding reaches to the end of the page, over bytes that mean nothing. A page of which
+    /// only a part is written is read first, unless the kernel has it, and everybody waits for
+    /// that; so a page is begun as a whole.
     pub(crate) fn seal(&mut self, flight: &mut InFlight, durable: Lsn) {
         let base = flight.base();
         for Placed {
@@ -73,12 +81,24 @@ impl Writer {
                 kind: *kind,
                 records: *records,
             };
-            frame::seal(&mut flight.bytes[range.clone()], &facts);
+            frame::seal(&mut flight.frames_mut()[range.clone()], &facts);
             self.witness = durable;
             if *kind == Kind::Batch {
                 self.batches_end = base.plus(range.end as u64);
             }
         }
+        let rolled = self.frames.iter().rev().find_map(|placed| {
+            let spare = placed.roll.as_ref()?;
+            Some((base.plus(placed.range.start as u64), spare.file_len()))
+        });
+        let (segment, file_len) = rolled.unwrap_or_else(|| {
+            let segments = self.segments.load();
+            let active = segments.last().expect(HAS_SEGMENT);
+            (active.base, active.file_len)
+        });
+        let end = position(segment, base.plus(flight.frames().len() as u64));
+        let page_end = end.next_multiple_of(FILE_UNIT).min(file_len);
+        flight.pad(to_usize(page_end - end));
     }
 
     /// Writes the taken frames to their places. Says whether a segment has become full.
@@ -88,14 +108,14 @@ impl Writer {
         let mut frames = std::mem::take(&mut self.frames);
         for Placed { range, roll, .. } in frames.drain(..) {
             if let Some(spare) = roll {
-                self.write_run(flight, start, range.start)?;
+                self.write_run(flight, start..range.start, 0)?;
                 self.roll(spare, flight.base().plus(range.start as u64))?;
                 start = range.start;
                 rolled = true;
             }
         }
         self.frames = frames;
-        self.write_run(flight, start, flight.bytes.len())?;
+        self.write_run(flight, start..flight.frames().len(), flight.padding())?;
         Ok(rolled)
     }
 
@@ -109,16 +129,20 @@ impl Writer {
         self.witness < self.batches_end
     }
 
-    fn write_run(&mut self, flight: &InFlight, start: usize, end: usize) -> Result<(), DiskError> {
-        if start == end {
+    fn write_run(
+        &mut self,
+        flight: &InFlight,
+        frames: Range<usize>,
+        padding: usize,
+    ) -> Result<(), DiskError> {
+        if frames.is_empty() {
             return Ok(());
         }
         let segments = self.segments.load();
-        let active = segments
-            .last()
-            .expect("the first frame of a log begins a segment");
+        let active = segments.last().expect(HAS_SEGMENT);
+        let at = flight.base().plus(frames.start as u64);
         active
-            .write(flight.base().plus(start as u64), &flight.bytes[start..end])
+            .write(at, flight.padded(frames, padding), padding)
             .map_err(|fault| active.fault(&self.dir, fault))?;
         if !self
             .unsynced

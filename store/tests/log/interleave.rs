@@ -127,8 +127,8 @@ impl File for Wrapped {
         self.disk.call_back(Doing::Sync);
         Ok(())
     }
-    fn fetch(&self, len: u64) {
-        self.file.fetch(len);
+    fn will_read(&self, pos: u64, len: u64) {
+        self.file.will_read(pos, len);
     }
     fn map(&self, len: u64, settled: u64) -> Result<Map, DiskError> {
         self.file.map(len, settled)
