@@ -519,6 +519,22 @@ fn a_recycled_file_that_is_full_of_the_past_ends_where_its_frames_end() {
 }
 
 #[test]
+fn a_page_of_a_recycled_file_is_written_as_a_whole() {
+    let disk = SimDisk::new();
+    let (log, _) = open(&disk, &RECYCLING);
+    let mut life = Life::of(&RECYCLING);
+    life.live(&log, STEPS).unwrap();
+    let (path, bytes) = segments(&disk).pop().unwrap();
+    let written = log.written().since(base_of(&path));
+    let end = 4096 + usize::try_from(written).unwrap();
+    let (frames, behind) = bytes.split_at(end);
+    let (padding, past) = behind.split_at(end.next_multiple_of(4096) - end);
+    assert_ne!(frames.last(), Some(&0));
+    assert!(!padding.is_empty() && padding.iter().all(|byte| *byte == 0));
+    assert!(past.iter().any(|byte| *byte != 0));
+}
+
+#[test]
 fn a_replay_tells_how_far_it_is() {
     let disk = SimDisk::new();
     let (log, _) = open(&disk, &RECYCLING);
