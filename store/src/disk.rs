@@ -159,6 +159,16 @@ pub trait File: Send + Sync + fmt::Debug {
     /// Whatever the file system refuses, and when the file ends before.
     fn read_at(&self, pos: u64, into: &mut [u8]) -> Result<(), DiskError>;
 
+    /// Reads `len` bytes from `pos` on, into memory of their own, which need not be cleared first.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the file system refuses, and when the file ends before.
+    fn read(&self, pos: u64, len: usize) -> Result<Vec<u8>, DiskError> {
+        let mut into = vec![0; len];
+        self.read_at(pos, &mut into).map(|()| into)
+    }
+
     /// Says that `len` bytes from `pos` on will be read soon, so that they can be fetched in the
     /// meantime. Nothing depends on it.
     fn will_read(&self, _pos: u64, _len: u64) {}

@@ -105,10 +105,9 @@ impl Data {
 }
 
 fn run(ahead: &Ahead, data: &Weak<Data>) {
-    let mut buffer = Vec::new();
     while let Some(used) = ahead.next() {
         let Some(data) = data.upgrade() else { return };
         // Who needs what cannot be read will be told.
-        let _ = data.read_on(&used, &mut buffer);
+        let _ = data.read_on(&used);
     }
 }

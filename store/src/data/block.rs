@@ -88,11 +88,12 @@ pub(crate) struct BlockEntry {
 
 /// A verified block in memory.
 pub(crate) struct Block {
-    content: Box<[u8]>,
+    /// As it was read, envelope and all.
+    bytes: Box<[u8]>,
     base: StreamId,
     first_ordinal: u32,
     pieces: Box<[NodePiece]>,
-    /// Where in `content` the entries begin.
+    /// Where in `bytes` the entries begin.
     offsets: Box<[u32]>,
     /// So many areas behind it are to be read once this is used.
     mark: AtomicU8,
@@ -100,14 +101,15 @@ pub(crate) struct Block {
 
 impl Block {
     /// Decodes a block, which must be the one that is expected.
-    pub(super) fn decode(block: &[u8], address: Address) -> Result<Self, Flaw> {
-        let content = envelope::open(block, address, Kind::Entries)?;
-        Self::decode_content(content).map_err(Flaw::Malformed)
+    pub(super) fn decode(block: Vec<u8>, address: Address) -> Result<Self, Flaw> {
+        envelope::open(&block, address, Kind::Entries)?;
+        Self::decode_opened(block).map_err(Flaw::Malformed)
     }
 
+    /// Decodes a block whose envelope is as it should be.
     #[warn(clippy::indexing_slicing)]
-    fn decode_content(content: &[u8]) -> Result<Self, Malformed> {
-        let mut input = content;
+    fn decode_opened(block: Vec<u8>) -> Result<Self, Malformed> {
+        let mut input = block.get(envelope::HEADER..).ok_or(EMPTY)?;
         let first_ordinal = small(integer(&mut input)?)?;
         let count = small(integer(&mut input)?)?;
         let pieces_count = small(integer(&mut input)?)?;
@@ -132,7 +134,7 @@ impl Block {
         let mut before = None;
         for piece in &pieces {
             for _ in piece.entries.clone() {
-                let offset = content.len() - input.len();
+                let offset = block.len() - input.len();
                 offsets.push(u32::try_from(offset).ok().ok_or(TOO_MANY)?);
                 let (id, _) = entry(&mut input, base)?;
                 let within = piece.head.first <= id && id <= piece.head.last;
@@ -148,7 +150,7 @@ impl Block {
         Ok(Self {
             base,
             first_ordinal,
-            content: content.into(),
+            bytes: block.into(),
             pieces: pieces.into(),
             offsets: offsets.into(),
             mark: AtomicU8::new(0),
@@ -250,14 +252,14 @@ impl Block {
     /// Bytes of memory that the block takes.
     pub(crate) fn memory(&self) -> u64 {
         let bytes = size_of::<Self>()
-            + self.content.len()
+            + self.bytes.len()
             + size_of_val(&*self.pieces)
             + size_of_val(&*self.offsets);
         bytes as u64
     }
 
     fn at(&self, offset: u32) -> (StreamId, Fields<'_>) {
-        let mut input = &self.content[offset as usize..];
+        let mut input = &self.bytes[offset as usize..];
         entry(&mut input, self.base).expect("entries were checked when the block was read")
     }
 }
@@ -451,6 +453,7 @@ fn entry<'a>(input: &mut &'a [u8], base: StreamId) -> Result<(StreamId, Fields<'
 
 #[cfg(test)]
 mod tests {
+    use super::envelope::HEADER;
     use super::{Block, Malformed};
 
     /// One piece of two entries, IDs 5-0 and 5-3 in a node from 5-0 to 5-4.
@@ -466,7 +469,8 @@ mod tests {
     fn flaw(part: usize, bytes: &[u8]) -> Option<&'static str> {
         let mut parts = WHOLE;
         parts[part] = bytes;
-        let decoded = Block::decode_content(&parts.concat());
+        let content = parts.concat();
+        let decoded = Block::decode_opened([&[0; HEADER], &content[..]].concat());
         decoded.err().map(|Malformed { what }| what)
     }
 
@@ -483,8 +487,16 @@ mod tests {
             let mut pieces = [&[4, 0, 5, 0, 0, 4, 9][..], &[0; 8], &[coded, 0]].concat();
             pieces.extend_from_slice(first);
             pieces.extend_from_slice(&[0, last, 9]);
-            let content = [&[0, 2, 2], &pieces[..], WHOLE[2], WHOLE[3], WHOLE[4]].concat();
-            Block::decode_content(&content).err().map(|flaw| flaw.what)
+            let parts = [
+                &[0; HEADER],
+                &[0, 2, 2][..],
+                &pieces,
+                WHOLE[2],
+                WHOLE[3],
+                WHOLE[4],
+            ];
+            let decoded = Block::decode_opened(parts.concat());
+            decoded.err().map(|flaw| flaw.what)
         };
         assert_eq!(second(0, &[0, 1], 0), None);
         assert_eq!(second(0, &[0, 0], 0), out_of_order);

@@ -16,7 +16,6 @@ use super::ahead::Used;
 use super::block::Block;
 use super::cache::{BlockKey, Cached};
 use super::extent::Extent;
-use super::file::to_usize;
 use super::index::{Index, OTHER_ENTRIES};
 use super::reader::{Cold, ColdBlock, Loaded, Missing, Part, Patience, Reader};
 use crate::disk::File;
@@ -30,8 +29,8 @@ const AREA: u64 = 512 << 10;
 const AREAS_MAX: u64 = 8;
 const AREAS_SHARE: u64 = 16;
 
-/// Bytes that the kernel fetches for them meanwhile, of whatever the file has there: mostly what
-/// comes next.
+/// So far behind an area that is read the kernel fetches another meanwhile, of whatever the file
+/// has there: mostly what will come next.
 const SOON: u64 = 4 << 20;
 
 impl Data {
@@ -42,7 +41,6 @@ impl Data {
     /// When one of them cannot be read, or is not what was written.
     pub(crate) fn load(&self, cold: &Cold) -> Result<Loaded, DataError> {
         let mut loaded = Loaded::default();
-        let mut buffer = Vec::new();
         let mut opened: Option<(u64, Arc<dyn File>)> = None;
         let in_area = |a: &ColdBlock, b: &ColdBlock| a.key().area() == b.key().area();
         for area in cold.blocks().chunk_by(in_area) {
@@ -62,7 +60,7 @@ impl Data {
                     Some((number, file)) if number == data_file.number() => file,
                     _ => self.disk.open_to_read(data_file.path())?,
                 };
-                self.load_run(&*file, run, &mut loaded, &mut buffer)?;
+                self.load_run(&*file, run, &mut loaded)?;
                 opened = Some((data_file.number(), file));
             }
         }
@@ -75,25 +73,22 @@ impl Data {
         file: &dyn File,
         run: &[&ColdBlock],
         loaded: &mut Loaded,
-        buffer: &mut Vec<u8>,
     ) -> Result<(), DataError> {
         let ahead = self.ahead(run);
         let all: Vec<_> = run.iter().copied().chain(&ahead).collect();
-        for (at, (block, decoded)) in self.read(file, &all, buffer)?.enumerate() {
+        for (at, (block, read)) in self.read(file, &all).enumerate() {
             let (key, is_wanted) = (block.key(), at < run.len());
-            match decoded {
-                Ok(decoded) => {
+            match read {
+                Ok(block) => {
                     if at == run.len() {
-                        decoded.mark(1);
+                        block.mark(1);
                     }
-                    self.cache.insert(key, decoded.clone());
+                    self.cache.insert(key, block.clone());
                     if is_wanted {
-                        loaded.push(key, decoded);
+                        loaded.push(key, block);
                     }
                 }
-                Err(flaw) if is_wanted => {
-                    return Err(block.extent.file.corrupt(key.pos, flaw));
-                }
+                Err(fault) if is_wanted => return Err(fault),
                 // Whoever needs it will hear of it.
                 Err(_) => break,
             }
@@ -122,9 +117,9 @@ impl Data {
         new.collect()
     }
 
-    /// Reads what is missing of the areas behind that of a block which was read ahead and is used
-    /// now. What cannot be read is left to whoever needs it. The buffer is for the bytes.
-    pub(super) fn read_on(&self, used: &Used, buffer: &mut Vec<u8>) -> Result<(), DataError> {
+    /// Reads the areas behind that of a block which was read ahead and is used now, those that are
+    /// not there. What cannot be read is left to whoever needs it.
+    pub(super) fn read_on(&self, used: &Used) -> Result<(), DataError> {
         let areas_max = (self.cache.budget() / AREAS_SHARE / AREA).clamp(1, AREAS_MAX);
         let areas_max = u8::try_from(areas_max).expect("there are few");
         let more = used.areas.saturating_mul(2).min(areas_max);
@@ -139,40 +134,34 @@ impl Data {
                 (None, Some(then)) => self.first_block(then)?,
                 (None, None) => break,
             };
-            self.read_area(&last, more, buffer)?;
+            self.read_area(&last, more)?;
         }
         Ok(())
     }
 
-    /// Reads what is missing of an area from a block on, and notes at the beginning how many more
-    /// areas are to be read once that is used.
-    fn read_area(
-        &self,
-        first: &ColdBlock,
-        more: u8,
-        buffer: &mut Vec<u8>,
-    ) -> Result<(), DataError> {
-        let area = first.key().area();
-        let _one_reads = self.loader(first.key());
-        let following = iter::successors(Some(first.clone()), ColdBlock::after);
-        let new: Vec<_> = following
-            .take_while(|block| block.key().area() == area)
-            .skip_while(|block| self.cache.peek(block.key()).is_some())
-            .collect();
-        let new: Vec<_> = new.iter().collect();
-        let Some(last) = new.last() else {
+    /// Reads an area from a block on, unless that is there, and notes there how many more areas are
+    /// to be read once it is used.
+    fn read_area(&self, first: &ColdBlock, more: u8) -> Result<(), DataError> {
+        let key = first.key();
+        let _one_reads = self.loader(key);
+        if self.cache.peek(key).is_some() {
             return Ok(());
-        };
-        let file = self.disk.open_to_read(last.extent.file.path())?;
-        let read = self.read(&*file, &new, buffer)?;
-        file.will_read(last.end().pos, SOON);
-        for (at, (block, decoded)) in read.enumerate() {
-            let Ok(decoded) = decoded else { break };
-            if at == 0 {
-                decoded.mark(more);
-            }
-            self.cache.insert(block.key(), decoded);
         }
+        let following = iter::successors(Some(first.clone()), ColdBlock::after);
+        let all: Vec<_> = following
+            .take_while(|block| block.key().area() == key.area())
+            .collect();
+        let all: Vec<_> = all.iter().collect();
+        let file = self.disk.open_to_read(first.extent.file.path())?;
+        for (at, (block, read)) in self.read(&*file, &all).enumerate() {
+            let Ok(read) = read else { break };
+            if at == 0 {
+                read.mark(more);
+            }
+            self.cache.insert(block.key(), read);
+        }
+        let area = key.pos / AREA * AREA;
+        file.will_read(area + SOON, AREA);
         Ok(())
     }
 
@@ -186,25 +175,18 @@ impl Data {
         })
     }
 
-    /// Reads blocks that follow each other, by way of the buffer.
+    /// Reads blocks that follow each other.
     fn read<'r>(
-        &self,
-        file: &dyn File,
+        &'r self,
+        file: &'r dyn File,
         run: &'r [&'r ColdBlock],
-        buffer: &'r mut Vec<u8>,
-    ) -> Result<impl Iterator<Item = (&'r ColdBlock, Result<Cached, Flaw>)> + use<'r>, DataError>
-    {
-        let pos = run[0].key().pos;
+    ) -> impl Iterator<Item = (&'r ColdBlock, Result<Cached, DataError>)> + use<'r> {
         let bytes = run.iter().map(|block| u64::from(block.len())).sum();
-        buffer.resize(to_usize(bytes), 0);
-        file.read_at(pos, buffer)?;
+        if run.len() > 1 {
+            file.will_read(run[0].key().pos, bytes);
+        }
         self.reads.add(bytes);
-        let mut rest = &buffer[..];
-        Ok(run.iter().map(move |block| {
-            let (bytes, behind) = rest.split_at(block.len() as usize);
-            rest = behind;
-            (*block, block.decode(bytes))
-        }))
+        run.iter().map(|block| (*block, block.read(file)))
     }
 }
 
@@ -216,11 +198,18 @@ impl BlockKey {
 }
 
 impl ColdBlock {
-    /// Decodes it, making sure that it is the block that the extent and the index tell of.
-    fn decode(&self, bytes: &[u8]) -> Result<Cached, Flaw> {
+    /// Reads it, making sure that it is the block that the extent and the index tell of.
+    fn read(&self, file: &dyn File) -> Result<Cached, DataError> {
+        let pos = self.key().pos;
+        let bytes = file.read(pos, self.len() as usize)?;
+        let decoded = self.decode(bytes);
+        decoded.map_err(|flaw| self.extent.file.corrupt(pos, flaw))
+    }
+
+    fn decode(&self, bytes: Vec<u8>) -> Result<Cached, Flaw> {
         let (row, file) = (&self.extent.row, self.extent.file.number());
         match &self.part {
-            Part::Index => Ok(Cached::Index(Index::decode(bytes, row, file)?)),
+            Part::Index => Ok(Cached::Index(Index::decode(&bytes, row, file)?)),
             Part::Entries { index, block } => {
                 let expected = &index.rows()[*block];
                 let block = Block::decode(bytes, row.address(file, expected.pos))?;

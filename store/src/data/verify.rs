@@ -107,7 +107,7 @@ impl Check<'_> {
         for block in index.rows() {
             let address = row.address(self.number, block.pos);
             let decoded = self.read(block.pos, block.bytes.into(), |bytes| {
-                Block::decode(bytes, address)
+                Block::decode(bytes.to_vec(), address)
             });
             if decoded.is_some_and(|decoded| !block.tells_of(&decoded)) {
                 self.flaw(block.pos, Flaw::Malformed(OTHER_ENTRIES));
@@ -129,7 +129,7 @@ impl Check<'_> {
     fn walk(&mut self, mut pos: u64, end: u64) -> u64 {
         while let Some(claim) = self.claim(pos, end) {
             let checked = self.read(pos, claim.len, |bytes| match claim.kind {
-                Kind::Entries => Block::decode(bytes, claim.address).map(drop),
+                Kind::Entries => Block::decode(bytes.to_vec(), claim.address).map(drop),
                 Kind::Index => envelope::open(bytes, claim.address, claim.kind).map(drop),
             });
             if checked.is_none() {

@@ -11,6 +11,7 @@ use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rustix::buffer::spare_capacity;
 use rustix::fs::{Advice, FallocateFlags, FlockOperation};
 use rustix::io::Errno;
 
@@ -190,6 +191,28 @@ impl File for Real {
         self.file
             .read_exact_at(into, pos)
             .doing(Doing::Read, &self.path)
+    }
+
+    fn read(&self, pos: u64, len: usize) -> Result<Vec<u8>, DiskError> {
+        let mut into = Vec::with_capacity(len);
+        while into.len() < len {
+            let at = pos + into.len() as u64;
+            let read = rustix::io::pread(&self.file, spare_capacity(&mut into), at);
+            match read {
+                Err(Errno::INTR) => {}
+                Ok(0) => {
+                    let end = io::Error::from(io::ErrorKind::UnexpectedEof);
+                    return Err(fault(Doing::Read, &self.path, end));
+                }
+                read => drop(
+                    read.map_err(io::Error::from)
+                        .doing(Doing::Read, &self.path)?,
+                ),
+            }
+        }
+        // The allocator may have given more.
+        into.truncate(len);
+        Ok(into)
     }
 
     fn will_read(&self, pos: u64, len: u64) {

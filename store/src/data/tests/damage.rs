@@ -282,7 +282,7 @@ fn decode(content: &[u8], extent: &ExtentRow) {
     if let Ok(index) = Index::decode(&sealed(content, address, Kind::Index), extent, 1) {
         assert!(!index.rows().is_empty());
     }
-    if let Ok(block) = Block::decode(&sealed(content, address, Kind::Entries), address) {
+    if let Ok(block) = Block::decode(sealed(content, address, Kind::Entries), address) {
         for entry in block.entries(block.ordinals()) {
             assert_eq!(block.find(entry.id), Some(entry));
             assert!(block.fields(entry.offset).resp.len() <= content.len());
@@ -348,7 +348,7 @@ fn a_claim_beyond_what_is_there_is_refused() {
     put_integer(&mut content, u32::MAX.into());
     let row = &written().0;
     let address = row.index_address(1);
-    let flaw = Block::decode(&sealed(&content, address, Kind::Entries), address).err();
+    let flaw = Block::decode(sealed(&content, address, Kind::Entries), address).err();
     assert!(matches!(flaw, Some(Flaw::Malformed(_))), "{flaw:?}");
     content.clear();
     put_integer(&mut content, u64::MAX);
