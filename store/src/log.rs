@@ -66,7 +66,9 @@ pub use self::hold::Held;
 use self::marks::Marks;
 pub use self::options::{Growth, LogOptions, LogStats, Opening, SyncPolicy};
 pub use self::progress::Progress;
-pub(crate) use self::recovery::{EndSeen, Inspected, SegmentSeen, inspect, segment_of};
+pub(crate) use self::recovery::{
+    Before, EndSeen, Inspected, SegmentSeen, inspect, look_before, segment_of,
+};
 use self::segment::Segment;
 pub(crate) use self::segment::is_of_a_log;
 use self::spare::{Fill, Maker, Spare};

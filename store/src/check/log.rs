@@ -8,7 +8,7 @@ use super::{Check, Severity, What};
 use crate::data::{Data, Patience, Reader};
 use crate::error::{Corruption, OpenError};
 use crate::history::{Epoch, History};
-use crate::log::{EndSeen, Inspected, SegmentSeen, inspect, segment_of};
+use crate::log::{Before, EndSeen, Inspected, SegmentSeen, inspect, look_before, segment_of};
 use crate::lsn::Lsn;
 use crate::record::{Change, Record, records};
 use crate::state::Restore;
@@ -46,16 +46,23 @@ impl Check<'_> {
         };
         let inspected = inspect(disk, dir, names, keep, durable, replay);
         let restored = walk.restored;
-        match inspected {
-            Ok(inspected) => self.inspected(inspected, restored, taken),
+        let looked = inspected.and_then(|log| Ok((look_before(disk, dir, &log)?, log)));
+        match looked {
+            Ok((before, log)) => self.inspected(log, before, restored, taken),
             Err(OpenError::Disk(fault)) => self.unread(fault),
             Err(other) => unreachable!("records are told of where they are found: {other}"),
         }
     }
 
-    fn inspected(&mut self, log: Inspected, restored: Restored, taken: Option<&Taken>) {
+    fn inspected(
+        &mut self,
+        log: Inspected,
+        before: Before,
+        restored: Restored,
+        taken: Option<&Taken>,
+    ) {
         let totals = &mut self.summary.totals;
-        let segments = log.segments.len() + log.retained.len() + log.below.len();
+        let segments = log.segments.len() + before.retained.len() + before.below.len();
         totals.segments += segments as u64;
         totals.spares += log.spares;
         totals.frames += log.frames;
@@ -66,11 +73,11 @@ impl Check<'_> {
         for file in log.unknown {
             self.note(What::Unknown { file });
         }
-        for (file, gap) in log.retained_gaps {
+        for (file, gap) in before.gaps {
             let (from, to) = (gap.start, gap.end);
             self.note(What::Gap { file, from, to });
         }
-        for file in log.below {
+        for file in before.below {
             self.note(What::Superseded { file });
         }
         match log.end {

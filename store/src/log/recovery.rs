@@ -78,7 +78,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use self::decision::{Seen, decide};
-pub(crate) use self::inspect::{EndSeen, Inspected, SegmentSeen, inspect, segment_of};
+pub(crate) use self::inspect::{
+    Before, EndSeen, Inspected, SegmentSeen, inspect, look_before, segment_of,
+};
 use self::survey::{Found, Walk};
 use super::segment::{self, Segment};
 use super::{LogOptions, Replay, spare};

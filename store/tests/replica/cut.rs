@@ -255,6 +255,25 @@ fn a_log_without_a_checkpoint_can_be_cut_anywhere() {
 }
 
 #[test]
+fn what_is_kept_for_others_is_not_looked_at() {
+    let life = Life::new();
+    let disk = life.disk.after_kill();
+    let names = disk.list(&dir().join("log")).unwrap();
+    let bases: Vec<u64> = { names.iter() }
+        .filter_map(|name| name.strip_suffix(".log")?.parse().ok())
+        .collect();
+    let needed = bases.partition_point(|base| *base <= life.until.get()) - 1;
+    assert!(needed > 0, "{bases:?} before {}", life.until);
+    let before = disk.calls().len();
+    cut_at(&disk, life.places()[0]).unwrap();
+    let calls = disk.calls().split_off(before);
+    for base in &bases[..needed] {
+        let path = dir().join(format!("log/{base:020}.log"));
+        assert!(calls.iter().all(|call| call.path != path), "{calls:?}");
+    }
+}
+
+#[test]
 fn a_checkpoint_beyond_the_cut_goes_and_the_one_before_it_serves() {
     let create = |node: &Node, keys: std::ops::Range<u8>| {
         for key in keys {

@@ -20,12 +20,8 @@ use crate::lsn::Lsn;
 pub(crate) struct Inspected {
     /// The segments that are needed, in order.
     pub(crate) segments: Vec<SegmentSeen>,
-    /// Those before them that are kept for who follows: they lead up to them without a gap.
-    pub(crate) retained: Vec<PathBuf>,
-    /// The parts of these that are no frames.
-    pub(crate) retained_gaps: Vec<(PathBuf, Range<Lsn>)>,
-    /// Those that nobody needs any more.
-    pub(crate) below: Vec<PathBuf>,
+    /// Where those before them begin, at which nobody has [looked](look_before).
+    before: Vec<Lsn>,
     /// The files that were made, or kept, for what is to come.
     pub(crate) spares: u64,
     /// Names that mean nothing here.
@@ -38,6 +34,17 @@ pub(crate) struct Inspected {
     pub(crate) frames: u64,
     /// Where the log ends, or why it must not be opened: there is at least one reason then.
     pub(crate) end: Result<EndSeen, Vec<Corruption>>,
+}
+
+/// What lies before the segments of a log that are needed.
+#[derive(Debug, Default)]
+pub(crate) struct Before {
+    /// Segments that are kept for who follows: they lead up to the others without a gap.
+    pub(crate) retained: Vec<PathBuf>,
+    /// The parts of these that are no frames.
+    pub(crate) gaps: Vec<(PathBuf, Range<Lsn>)>,
+    /// Those that nobody needs any more.
+    pub(crate) below: Vec<PathBuf>,
 }
 
 /// Where a log ends.
@@ -97,7 +104,7 @@ impl SegmentSeen {
     }
 }
 
-/// Looks at every byte of the log in `dir`, which has `names` in it, from `keep` on, or all of it;
+/// Looks at every byte of the log in `dir`, which has `names` in it, from `keep` on, or all of it,
 /// and hands the frames with records from there on to `replay`. Everything below `durable` is known
 /// to have been durable.
 ///
@@ -120,14 +127,11 @@ pub(crate) fn inspect(
         durable: durable.max(keep),
         ..LogOptions::default()
     };
-    let mut open = |base| {
-        let path = segment::path(dir, base);
-        Found::new(base, disk.open_to_read(&path)?, path)
-    };
+    let mut open = |base| open(disk, dir, base);
     let surveyed = Surveyed::of(&options, replay, names, &mut open)?;
     let Surveyed {
         names,
-        mut below,
+        below,
         found,
         seen,
         walk,
@@ -176,24 +180,10 @@ pub(crate) fn inspect(
             },
         });
     }
-    let (mut retained, mut retained_gaps) = (Vec::new(), Vec::new());
-    let mut next = found.first().map(Found::base);
-    while let (Some(to), Some(base)) = (next, below.last()) {
-        let file = open(*base)?;
-        if !file.leads_to(to)? {
-            break;
-        }
-        let gaps = gaps(&file, Some(to))?.into_iter();
-        retained_gaps.extend(gaps.map(|gap| (file.path().to_owned(), gap)));
-        retained.push(file.path().to_owned());
-        next = below.pop();
-    }
     let is_unknown = |name: &&String| segment::base_of(name).is_none() && !spare::is_spare(name);
     Ok(Inspected {
         segments,
-        retained,
-        retained_gaps,
-        below: below.iter().map(|base| segment::path(dir, *base)).collect(),
+        before: below,
         spares: names.iter().filter(|name| spare::is_spare(name)).count() as u64,
         unknown: names
             .iter()
@@ -205,6 +195,40 @@ pub(crate) fn inspect(
         frames: walk.frames(),
         end,
     })
+}
+
+/// Looks at every byte of what an [inspection](inspect) has left out: only who follows needs it.
+///
+/// # Errors
+///
+/// What the disk refuses.
+pub(crate) fn look_before(
+    disk: &dyn Disk,
+    dir: &Path,
+    inspected: &Inspected,
+) -> Result<Before, DiskError> {
+    let mut bases = inspected.before.clone();
+    let mut seen = Before::default();
+    let mut next = inspected.segments.first().map(|segment| segment.base);
+    while let (Some(to), Some(base)) = (next, bases.last()) {
+        let file = open(disk, dir, *base)?;
+        if !file.leads_to(to)? {
+            break;
+        }
+        let gaps = gaps(&file, Some(to))?.into_iter();
+        let gaps = gaps.map(|gap| (file.path().to_owned(), gap));
+        seen.gaps.extend(gaps);
+        seen.retained.push(file.path().to_owned());
+        next = bases.pop();
+    }
+    let below = bases.iter().map(|base| segment::path(dir, *base));
+    seen.below.extend(below);
+    Ok(seen)
+}
+
+fn open(disk: &dyn Disk, dir: &Path, base: Lsn) -> Result<Found, DiskError> {
+    let path = segment::path(dir, base);
+    Found::new(base, disk.open_to_read(&path)?, path)
 }
 
 /// The file of the segment in `dir`, which has `names` in it, that holds `at`.
