@@ -8,6 +8,8 @@
 
 use std::path::PathBuf;
 
+use headwater_store::backup::BackupError;
+
 use crate::command::{
     Access, Arg, Args, Body, Cx, Group, Halt, Outcome, Park, Served, Spec, Traits,
 };
@@ -57,6 +59,10 @@ fn backup(cx: &mut Cx<'_>, args: &mut Args<'_>) -> Result<Outcome, Halt> {
         let made = match making.made() {
             None => return Ok(Served::NotYet),
             Some(Ok(made)) => made,
+            Some(Err(BackupError::Taken { .. })) => {
+                let text = "ERR There is a backup of that name already";
+                return Err(Refusal::Command(text).into());
+            }
             Some(Err(_)) => {
                 let text = "ERR The backup failed; the server's log lines say why";
                 return Err(Refusal::Command(text).into());
