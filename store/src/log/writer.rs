@@ -62,7 +62,7 @@ impl Writer {
     ///
     /// The padding reaches to the end of the page, over bytes that mean nothing. A page of which
     /// only a part is written is read first, unless the kernel has it, and everybody waits for
-    /// that; so a page is begun as a whole.
+    /// that; so a page is begun as a whole, after which the kernel has it.
     pub(crate) fn seal(&mut self, flight: &mut InFlight, durable: Lsn) {
         let base = flight.base();
         for Placed {
@@ -89,16 +89,23 @@ impl Writer {
         }
         let rolled = self.frames.iter().rev().find_map(|placed| {
             let spare = placed.roll.as_ref()?;
-            Some((base.plus(placed.range.start as u64), spare.file_len()))
+            let at = base.plus(placed.range.start as u64);
+            Some((at, spare.file_len(), at))
         });
-        let (segment, file_len) = rolled.unwrap_or_else(|| {
+        let (segment, file_len, from) = rolled.unwrap_or_else(|| {
             let segments = self.segments.load();
             let active = segments.last().expect(HAS_SEGMENT);
-            (active.base, active.file_len)
+            (active.base, active.file_len, base)
         });
-        let end = position(segment, base.plus(flight.frames().len() as u64));
-        let page_end = end.next_multiple_of(FILE_UNIT).min(file_len);
-        flight.pad(to_usize(page_end - end));
+        let to = base.plus(flight.frames().len() as u64);
+        let [from, to] = [from, to].map(|lsn| position(segment, lsn));
+        let begun = from.next_multiple_of(FILE_UNIT);
+        let padding = if to > begun {
+            to.next_multiple_of(FILE_UNIT).min(file_len) - to
+        } else {
+            0
+        };
+        flight.pad(to_usize(padding));
     }
 
     /// Writes the taken frames to their places. Says whether a segment has become full.
