@@ -174,7 +174,12 @@ impl Connection {
                 Turn::Close => return Ok(()),
                 Turn::Feed(feed) => return self.feed(feed).await,
                 Turn::Cold { lacks, has } => self.warm = self.load(lacks, has).await?,
-                Turn::Park(park) => self.park(park).await?,
+                Turn::Park(park) => {
+                    self.park(park).await?;
+                    // What it depends on means nothing in another life of the data, which the next
+                    // round may be in.
+                    self.flush().await?;
+                }
                 Turn::Paused => released = Some(self.held().await?),
                 Turn::Read => self.receive().await?,
             }

@@ -354,6 +354,23 @@ fn what_no_replica_has_is_not_acknowledged_by_one_who_becomes_a_replica() {
     assert_eq!(master.ask(&["XLEN", "s"]), Reply::Int(10));
 }
 
+/// One thread: the answer is made, and its server is to be a replica, before it can be sent.
+#[test]
+fn who_waited_for_what_will_never_be_committed_is_not_told() {
+    let master = Node::start(&["--sync-replicas", "1", "--worker-threads", "1"]);
+    let mut reader = master.connect();
+    reader.send(&request(&["XREAD", "BLOCK", "0", "STREAMS", "s", "$"]));
+    let mut client = master.connect();
+    client.until_info("clients", "blocked_clients", "1");
+    let both = [
+        request(&["XADD", "s", "1-0", "f", "v"]),
+        request(&["REPLICAOF", "127.0.0.1", "1"]),
+    ];
+    client.send(&both.concat());
+    assert_eq!(reader.try_reply(), None, "it is closed");
+    client.expect_closed();
+}
+
 #[test]
 fn wait_tells_who_has_it_and_who_has_it_on_disk() {
     let master = Node::start(&["--appendfsync", "everysec"]);
