@@ -30,6 +30,7 @@ use quorum::{NAME, Quorum, all, lines, of_master};
 
 const SENTINEL_7_0: Program = Theirs("redis-sentinel-7.0");
 const REDIS_8_2: Program = Theirs("redis-8.2");
+const VALKEY_9_1: Program = Theirs("valkey-9.1");
 
 fn bulk(text: &str) -> Reply {
     Reply::Bulk(text.into())
@@ -112,6 +113,53 @@ fn a_failover_that_is_asked_for_needs_no_dead_master() {
         quorum.settled(1);
         assert_eq!(quorum.config_epoch(), epoch);
     }
+}
+
+/// The master hands over, there and back, and then everybody may write again at once: a pause that
+/// is forgotten lasts for as long as the failover might have taken.
+fn hands_over(node: Program) {
+    const TIMEOUT: [&str; 2] = ["failover-timeout", "600000"];
+    let master = Process::server(node, None);
+    let replica = Process::server(node, Some(&master));
+    let quorum = Quorum::start(&[Ours; 3], &master);
+    quorum.settled(1);
+    for monitor in &quorum.monitors {
+        let set = [&["SENTINEL", "SET", NAME][..], &TIMEOUT].concat();
+        assert_eq!(monitor.ask(&set), simple("OK"));
+    }
+    let turns = [
+        (&master, &replica, 0),
+        (&replica, &master, 1),
+        (&master, &replica, 2),
+    ];
+    for (turn, (from, to, monitor)) in turns.into_iter().enumerate() {
+        let id = format!("{}-1", turn + 1);
+        assert_eq!(from.ask(&["XADD", "s", &id, "f", "v"]), bulk(&id));
+        let asked = &quorum.monitors[monitor];
+        until("a failover begins", || {
+            let answer = asked.ask(&["SENTINEL", "FAILOVER", NAME, "COORDINATED"]);
+            (answer == simple("OK")).then_some(())
+        });
+        quorum.agrees_on(to);
+        let length = Reply::Int(i64::try_from(turn + 1).unwrap());
+        assert_eq!(to.ask(&["XLEN", "s"]), length, "nothing is lost");
+        until("the old master refuses writes", || {
+            let refused = from.ask(&["XADD", "s", "*", "f", "v"]);
+            refused.as_error()?.starts_with(b"READONLY").then_some(())
+        });
+        quorum.settled(1);
+        assert_eq!(quorum.config_epoch(), turn as u64 + 1);
+    }
+}
+
+#[test]
+fn a_pair_of_ours_hands_over() {
+    hands_over(Ours);
+}
+
+#[test]
+fn a_pair_of_valkey_hands_over() {
+    hands_over(VALKEY_9_1);
 }
 
 #[test]

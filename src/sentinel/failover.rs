@@ -293,6 +293,11 @@ impl Master {
         failover.is_some_and(|failover| failover.how == how)
     }
 
+    /// Whether the master has been asked to hand over, for which it has its clients wait.
+    pub(crate) fn hands_over(&self) -> bool {
+        self.failover_is(How::Coordinated) && self.stage() == Some(Stage::WaitPromotion)
+    }
+
     pub(crate) fn stage(&self) -> Option<Stage> {
         self.failover.as_ref().map(|failover| failover.stage)
     }
@@ -883,8 +888,12 @@ mod tests {
         let shown = scene.monitor.show_master("orders").unwrap();
         let flags = field(&shown, "flags").unwrap();
         assert_eq!(flags, "master,failover_in_progress,coordinated_failover");
-        scene.tick(200);
-        let said = scene.inform(ONE, "role:master\r\n");
+        // It would not answer PUBLISH, nor anything behind it.
+        let said = scene.pass(5000, &[]);
+        let words = sent(&said, MASTER);
+        assert!(words.contains(&"PING".to_owned()));
+        assert!(!words.iter().any(|words| words.starts_with("PUBLISH")));
+        let said = scene.says(ONE, "role:master\r\n");
         let after = [
             "MULTI",
             "CONFIG REWRITE",

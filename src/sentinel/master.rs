@@ -403,6 +403,10 @@ impl Master {
         if !own.has_saved(self.config_generation) && !own.save_fails() {
             return;
         }
+        // Clients that publish wait while it hands over, and so would all that we say behind that.
+        if who == Who::Master && self.hands_over() {
+            return;
+        }
         let Some(local) = self.instance(who).contact(own).local() else {
             return;
         };
