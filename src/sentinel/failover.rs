@@ -26,8 +26,8 @@
 //! | it is down, not connected, or has not answered PING for five ping periods |
 //! | its priority is 0 |
 //! | its INFO is older than five ping periods, or three INFO periods if the master is well |
-//! | it has not heard its master for ten times down-after longer than the master is down |
-//! | it never heard its master at all |
+//! | it has not heard its master for ten times down-after longer than the master does not lead |
+//! | it never heard its master, and has nothing |
 //!
 //! If there is none but one whose INFO is too old, and that has just been asked for a new one, it
 //! is waited for.
@@ -447,10 +447,13 @@ impl Master {
     /// Whether a replica may be promoted, if it is still as it was when it said so last.
     fn may_lead(&self, own: &Own, replica: &Replica) -> bool {
         let now_ms = own.now_ms;
-        let down_ms = match self.at.sdown {
-            down if down.is => now_ms - down.since_ms.unwrap_or(now_ms),
-            _ => 0,
+        let since_ms = match self.at.facts.role {
+            // That makes it S_DOWN, too, but late.
+            Role::Replica => Some(self.at.facts.role_ms),
+            _ => self.at.sdown.since_ms,
         };
+        let since_ms = since_ms.filter(|_| self.at.sdown.is);
+        let down_ms = since_ms.map_or(0, |ms| now_ms - ms);
         let link_down_ms_max = down_ms + 10 * self.settings.down_after_ms;
         let (at, facts) = (&replica.at, &replica.at.facts);
         let contact = at.contact(own);
@@ -460,7 +463,7 @@ impl Master {
             && silent_ms <= PING_PERIODS_MAX * own.timers.ping_period_ms
             && facts.priority != 0
             && facts.link_down_ms <= link_down_ms_max
-            && (facts.link_up || !facts.never_heard_master)
+            && (facts.link_up || !facts.never_heard_master || facts.offset > 0)
     }
 
     /// Whether it has said so lately.
@@ -992,6 +995,8 @@ mod tests {
             ("never had its master", |it, _| {
                 let facts = &mut it.replicas[0].at.facts;
                 (facts.never_heard_master, facts.link_up) = (true, false);
+                facts.offset = 0;
+                it.replicas[1].at.facts.offset = 0;
             }),
             ("worse priority", |it, _| {
                 it.replicas[0].at.facts.priority = 101;
@@ -1058,6 +1063,38 @@ mod tests {
             replica.at.facts.priority = 0;
         }
         assert!(scene.events(6300, &[MASTER, ONE, TWO]).contains(&aborted));
+    }
+
+    #[test]
+    fn what_a_replica_has_counts_whatever_it_hears() {
+        let select = |change: fn(&mut Master)| {
+            let mut scene = Scene::well(vec![orders()]);
+            scene.pass(2000, &[]);
+            scene.lose(TWO);
+            let (masters, own) = (&mut scene.monitor.masters, &scene.monitor.own);
+            let master = masters.get_mut("orders").unwrap();
+            master.at.sdown.set(true, 2000);
+            change(master);
+            master.select(own)
+        };
+        // It has come again, and has not heard its master since.
+        let again = |master: &mut Master| {
+            let facts = &mut master.replicas[0].at.facts;
+            (facts.never_heard_master, facts.link_up) = (true, false);
+        };
+        assert_eq!(select(again), Some(0));
+        // The master is one no more, and that is why nobody hears it.
+        let long = |master: &mut Master| {
+            let facts = &mut master.replicas[0].at.facts;
+            (facts.link_up, facts.link_down_ms) = (false, 51_000);
+        };
+        assert_eq!(select(long), None);
+        let follows = |master: &mut Master| {
+            let facts = &mut master.replicas[0].at.facts;
+            (facts.link_up, facts.link_down_ms) = (false, 51_000);
+            (master.at.facts.role, master.at.facts.role_ms) = (Role::Replica, 1000);
+        };
+        assert_eq!(select(follows), Some(0));
     }
 
     #[test]
