@@ -2,10 +2,13 @@
 //!
 //! ```text
 //!              at most once      driver                 it answers PING with PONG, LOADING
-//!              per ping-period   Connected              or MASTERDOWN
+//!              per ping-period*  Connected              or MASTERDOWN
 //!   nothing ------------------> opening ------> up ------------------------> valid_ms
 //!      ^                           |             |
 //!      +---------------------------+-------------+     broken, or given up
+//!
+//!  (*) twice per down-after if that is more often: one that is closed by the node in passing, as
+//!      by whoever changes its role, makes nobody look down
 //! ```
 //!
 //! A data node has two: one for commands and one for messages. Another monitor has one for
@@ -248,7 +251,7 @@ impl Contact {
             self.commands.is_none() || (self.wants_messages && self.messages.is_none());
         let is_time = self
             .tried_ms
-            .is_none_or(|ms| now_ms - ms >= patience.ping_period_ms);
+            .is_none_or(|ms| now_ms - ms >= patience.ping_period_ms.min(half));
         if !misses_one || !is_time {
             return wishes;
         }

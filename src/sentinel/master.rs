@@ -944,6 +944,17 @@ mod tests {
     }
 
     #[test]
+    fn a_connection_is_tried_again_before_who_is_there_is_down() {
+        let mut master = orders();
+        master.settings.down_after_ms = 1000;
+        let mut scene = Scene::well(vec![master]);
+        scene.lose(MASTER);
+        let opens = |said: Vec<String>| said.iter().filter(|it| it.contains("opens")).count();
+        assert_eq!(opens(scene.tick(499)), 0);
+        assert_eq!(opens(scene.tick(500)), 2);
+    }
+
+    #[test]
     fn who_we_are_comes_first_on_a_connection() {
         let mut master = orders();
         master.settings.auth_pass = Some("secret".into());
