@@ -13,7 +13,8 @@
 //! A master is objectively down (O_DOWN) while it is S_DOWN here and so many others say the same
 //! that the quorum is reached. Nothing is judged in tilt.
 //!
-//! Replicas that are not what they should be are put right, if the master is well and they are:
+//! Replicas that are not what they should be are put right, if the master is well, and leads, and
+//! they are well:
 //!
 //! | a replica | is told to follow the master after | event |
 //! |---|---|---|
@@ -579,8 +580,10 @@ impl Master {
         }
         let Who::Replica(index) = who else {
             for index in 0..self.replicas.len() {
-                if self.replicas[index].at.facts.role == Role::Master {
-                    self.convert_replaced(own, index);
+                match self.replicas[index].at.facts.role {
+                    Role::Master if self.promoted() != Some(index) => self.convert(own, index),
+                    Role::Replica => self.see_whom_it_follows(own, index),
+                    _ => {}
                 }
             }
             return;
@@ -590,14 +593,7 @@ impl Master {
             Role::Master if is_promoted && self.stage() == Some(Stage::WaitPromotion) => {
                 self.promoted_leads(own, index);
             }
-            Role::Master if !is_promoted => {
-                self.convert_replaced(own, index);
-                let wait_ms = 4 * own.timers.publish_period_ms;
-                let since_ms = self.replicas[index].at.facts.role_ms;
-                if self.put_right(own, index, since_ms, wait_ms, CONVERT) {
-                    self.replicas[index].is_untold = false;
-                }
-            }
+            Role::Master if !is_promoted => self.convert(own, index),
             Role::Replica => {
                 self.replicas[index].is_untold = false;
                 self.see_whom_it_follows(own, index);
@@ -607,17 +603,17 @@ impl Master {
         }
     }
 
-    /// Has a master that we have replaced follow at once, if it is certain what it is: with
-    /// `sync-replicas` nothing is acknowledged until it does.
-    fn convert_replaced(&mut self, own: &mut Own, index: usize) {
-        if !self.is_replaced(own, index) {
-            return;
-        }
-        let told_ms = self.replicas[index].at.facts.told_ms;
-        if Some(self.at.facts.asked_ms) < told_ms {
-            // Does the master still lead?
-            self.ask_info(own, Who::Master);
-        } else if self.put_right(own, index, 0, 0, CONVERT) {
+    /// Has another master follow, at once if it is certain what it is: with `sync-replicas` nothing
+    /// is acknowledged until it does.
+    fn convert(&mut self, own: &mut Own, index: usize) {
+        let (since_ms, wait_ms) = match self.is_replaced(own, index) {
+            true => (0, 0),
+            false => {
+                let role_ms = self.replicas[index].at.facts.role_ms;
+                (role_ms, 4 * own.timers.publish_period_ms)
+            }
+        };
+        if self.put_right(own, index, since_ms, wait_ms, CONVERT) {
             self.replicas[index].is_untold = false;
         }
     }
@@ -679,7 +675,8 @@ impl Master {
     }
 
     /// Has a replica follow the master, if both are well and it has been otherwise for so long;
-    /// whether it was told to.
+    /// whether it was told to. The master is asked first whether it still leads, lest two nodes
+    /// follow each other.
     fn put_right(
         &self,
         own: &mut Own,
@@ -692,6 +689,14 @@ impl Master {
         let sdown_ms = self.replicas[index].at.sdown.since_ms;
         let is_well = sdown_ms.is_none_or(|ms| now_ms - ms > wait_ms);
         if !is_well || now_ms - since_ms <= wait_ms || !self.looks_sane(own) {
+            return false;
+        }
+        let told_ms = self.replicas[index].at.facts.told_ms.unwrap_or(0);
+        if self.at.facts.asked_ms < told_ms {
+            self.ask_info(own, Who::Master);
+            return false;
+        }
+        if now_ms - told_ms > own.timers.ask_period_ms {
             return false;
         }
         let to = self.at.address.clone();
@@ -1253,34 +1258,37 @@ mod tests {
             (&elsewhere, 20_000, "+fix-slave-config"),
         ] {
             // When it was put right, and with what words.
-            let put_right = |spoil: fn(&mut Master)| {
+            let put_right = |lead: &str, spoil: fn(&mut Master)| {
                 let mut scene = Scene::well(vec![orders()]);
                 scene.says("10.0.0.2:6379", info);
                 while scene.now_ms < wait_ms + 1500 {
                     scene.pass(scene.now_ms + 100, &["10.0.0.2:6379"]);
                     scene.hear("10.0.0.2:6379");
                     spoil(scene.monitor.masters.get_mut("orders").unwrap());
-                    let said = scene.inform("10.0.0.2:6379", info);
+                    scene.inform("10.0.0.2:6379", info);
+                    let said = scene.inform(MASTER, lead);
                     if let Some(at) = said.iter().position(|line| line.ends_with("MULTI")) {
                         return Some((scene.now_ms, said[at..].to_vec()));
                     }
                 }
                 None
             };
-            let (ms, said) = put_right(|_| ()).unwrap();
+            let leads = "role:master\r\n";
+            let (ms, said) = put_right(leads, |_| ()).unwrap();
             assert!((wait_ms..=wait_ms + 1200).contains(&ms), "{event} at {ms}");
             let (told, words) = said.split_last().unwrap();
             assert_eq!(words, TO_MASTER);
             assert_eq!(*told, format!("{event} {about}"));
 
             // Not if the replica was down meanwhile, or there is no telling how the master is.
-            assert_eq!(
-                put_right(|master| master.replicas[0].at.sdown.since_ms = Some(1000)),
-                None
-            );
-            assert_eq!(put_right(|master| master.odown.is = true), None);
+            let was_down = |it: &mut Master| it.replicas[0].at.sdown.since_ms = Some(1000);
+            assert_eq!(put_right(leads, was_down), None);
+            assert_eq!(put_right(leads, |master| master.odown.is = true), None);
             let stale = |master: &mut Master| master.at.facts.role = Role::Replica;
-            assert_eq!(put_right(stale), None);
+            assert_eq!(put_right(leads, stale), None);
+            // Nor if it follows that very replica since it was asked last.
+            let follows = follows("10.0.0.2:6379", 1);
+            assert_eq!(put_right(&follows, |_| ()), None);
         }
     }
 
