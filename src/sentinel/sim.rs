@@ -5,7 +5,8 @@
 //!  0 s        all start; monitors know the master only
 //!  3 s        they know each other and the replicas; trouble begins
 //!               nodes and monitors crash, stop (SIGSTOP) and come back; connections break;
-//!               hosts are cut off, in both directions or one; disks are slow, or take nothing
+//!               hosts are cut off, in both directions or one; disks are slow, or take nothing;
+//!               an operator has the master hand over
 //!  13 s       all is made well
 //!  + settled  all name the same master, it leads, the others follow it and are well
 //!  + quiet    nothing happens for long; perhaps an operator wants a failover, and it settles again
@@ -21,6 +22,7 @@
 //! * The epoch of the configuration that a monitor announces only ever rises, and each belongs to
 //!   one address.
 //! * Whom it announces has begun to lead before.
+//! * A master that is made to follow does not follow one that follows it, then or later.
 //!
 //! `HEADWATER_SEED=42 cargo test sentinel::sim` runs one seed, and says what happened.
 
@@ -94,6 +96,12 @@ struct Node {
     priority: u64,
     /// It was told to lead, and nobody has announced it yet.
     has_led: bool,
+    /// It led, and follows now because a monitor has put it right.
+    is_converted: bool,
+    /// Until when nobody may publish there.
+    paused_ms: Option<u64>,
+    /// To whom it hands over, and until when it tries.
+    successor: Option<(usize, u64)>,
 }
 
 /// A connection from a monitor.
@@ -109,6 +117,8 @@ struct Wire {
     /// A transaction that is being told.
     queued: Option<Vec<Vec<String>>>,
     is_subscribed: bool,
+    /// What waits for the end of a pause.
+    paused: VecDeque<Vec<String>>,
     /// Answers that wait for a state to be saved, and those behind them.
     unsaid: VecDeque<(u64, Reply)>,
 }
@@ -132,6 +142,8 @@ enum What {
     Written(usize, u32, bool),
     Rewrite(usize, u32),
     Replicate(usize),
+    HandOver(usize),
+    Resume(usize, u64),
     Trouble,
     Crash(End),
     Continue(End),
@@ -160,6 +172,8 @@ struct World {
     votes: BTreeMap<(usize, u64), String>,
     announced: BTreeMap<usize, u64>,
     configs: BTreeMap<u64, String>,
+    /// Which monitors have put right which nodes that led, and have not been heard there yet.
+    conversions: BTreeSet<(usize, usize)>,
     census: BTreeMap<&'static str, u32>,
     trace: Vec<String>,
     says: bool,
@@ -183,6 +197,7 @@ impl World {
             votes: BTreeMap::new(),
             announced: BTreeMap::new(),
             configs: BTreeMap::new(),
+            conversions: BTreeSet::new(),
             census: BTreeMap::new(),
             trace: Vec::new(),
             says,
@@ -231,6 +246,9 @@ impl World {
                 unlinked_ms: None,
                 priority,
                 has_led: false,
+                is_converted: false,
+                paused_ms: None,
+                successor: None,
             });
             world.start(End::Node(number));
             world.nodes[number].is_linked = number > 0;
@@ -298,6 +316,12 @@ impl World {
                 }
             }
             What::Replicate(node) => self.replicate(node),
+            What::HandOver(node) => self.hand_over(node),
+            What::Resume(node, ms) => {
+                if self.nodes[node].paused_ms == Some(ms) {
+                    self.resume(node);
+                }
+            }
             What::Trouble => self.trouble(),
             What::Crash(end) if !self.is_healed => self.crash(end),
             What::Crash(_) => {}
@@ -350,6 +374,7 @@ impl World {
                 let node = &mut self.nodes[number];
                 (node.run_id, node.follows) = (run_id, node.filed);
                 (node.is_linked, node.unlinked_ms) = (false, None);
+                (node.paused_ms, node.successor) = (None, None);
                 if node.follows.is_none() && life > 1 {
                     (node.replid, node.replid2) = (replid, 0);
                 }
@@ -451,8 +476,10 @@ impl World {
     }
 
     fn send(&mut self, number: u64, way: usize, bytes: Bytes) {
+        // A network that is slow is trouble, too.
+        let slow_ms = if self.is_healed { 100 } else { 300 };
         let delay_ms = match self.below(50) {
-            0 => self.ms(10, 300),
+            0 => self.ms(10, slow_ms),
             _ => self.ms(0, 4),
         };
         let Some(wire) = self.wires.get_mut(&number) else {
@@ -607,6 +634,7 @@ impl World {
                             held: Default::default(),
                             queued: None,
                             is_subscribed: false,
+                            paused: VecDeque::new(),
                             unsaid: VecDeque::new(),
                         },
                     );
@@ -634,7 +662,7 @@ impl World {
                     self.note(notice.event, format_args!("by {number}: {}", notice.text));
                     match notice.event {
                         "+elected-leader" => self.check_leader(number),
-                        "+convert-to-slave" => self.count_conversion(number, &notice.text),
+                        "+convert-to-slave" => self.see_conversion(number, &notice.text),
                         _ => {}
                     }
                 }
@@ -793,12 +821,16 @@ impl World {
     }
 
     /// One that led has been told to follow: without waiting, perhaps.
-    fn count_conversion(&mut self, number: usize, text: &str) {
+    fn see_conversion(&mut self, number: usize, text: &str) {
         let monitor = self.watchers[number].monitor.as_ref().unwrap();
         let mut replicas = monitor.masters[NAME].replicas.iter();
         let name = text.split(' ').nth(1).unwrap();
         let replica = replicas.find(|replica| replica.at.address.to_string() == name);
-        let since_ms = replica.unwrap().at.facts.role_ms;
+        let at = &replica.unwrap().at;
+        let since_ms = at.facts.role_ms;
+        if let Some(End::Node(node)) = self.at(&at.address) {
+            self.conversions.insert((number, node));
+        }
         if self.now_ms - since_ms < 4 * monitor.own.timers.publish_period_ms {
             self.note("converts at once", name.to_owned());
         }
@@ -852,6 +884,11 @@ impl World {
             return;
         };
         let first = words[0].as_str();
+        let is_held = first == "PUBLISH" && self.nodes[node].paused_ms.is_some();
+        if is_held || !wire.paused.is_empty() {
+            wire.paused.push_back(words);
+            return;
+        }
         if let Some(queued) = &mut wire.queued
             && first != "EXEC"
         {
@@ -902,7 +939,7 @@ impl World {
         match words[..] {
             ["SLAVEOF", "NO", "ONE"] => {
                 let this = &mut self.nodes[node];
-                this.has_led = true;
+                (this.has_led, this.is_converted) = (true, false);
                 if this.follows.take().is_some() {
                     (this.replid2, this.replid) = (this.replid, replid);
                 }
@@ -919,7 +956,33 @@ impl World {
                     (this.is_linked, this.unlinked_ms) = (false, Some(now_ms));
                 }
                 self.note("follows", format_args!("{node} -> {master}"));
+                let from = self.wires[&number].from;
+                let is_converted = self.conversions.remove(&(from, node));
+                self.nodes[node].is_converted = is_converted;
+                let is_circle = self.nodes[master].follows == Some(node);
+                assert!(
+                    !is_circle || !(is_converted || self.nodes[master].is_converted),
+                    "{node} and {master} follow each other"
+                );
             }
+            ["CLIENT", "PAUSE", ms, "WRITE"] => {
+                let ms: u64 = ms.parse().unwrap();
+                self.nodes[node].paused_ms = Some(now_ms + ms);
+                self.after(ms, What::Resume(node, now_ms + ms));
+            }
+            ["CLIENT", "UNPAUSE"] => self.resume(node),
+            ["FAILOVER", "TO", host, port, "TIMEOUT", ms] => {
+                let address = Address::new(host, port.parse().unwrap());
+                let Some(End::Node(successor)) = self.at(&address) else {
+                    panic!("nobody is at {address}");
+                };
+                if self.nodes[node].follows.is_none() {
+                    let until_ms = now_ms + ms.parse::<u64>().unwrap();
+                    self.nodes[node].successor = Some((successor, until_ms));
+                    self.after(0, What::HandOver(node));
+                }
+            }
+            ["FAILOVER", "ABORT"] => self.nodes[node].successor = None,
             ["CONFIG", "REWRITE"] => self.nodes[node].filed = self.nodes[node].follows,
             ["CLIENT", "KILL", "TYPE", kind] => {
                 let kind = match kind {
@@ -967,12 +1030,63 @@ impl World {
             write!(text, "slave{index}:ip={host},port={port},state=online\r\n").unwrap();
         }
         let (replid, replid2) = (node.replid, node.replid2);
+        let state = match node.successor {
+            None => "no-failover",
+            Some(_) => "failover-in-progress",
+        };
         write!(
             text,
-            "master_replid:{replid}\r\nmaster_replid2:{replid2}\r\n"
+            "master_failover_state:{state}\r\nmaster_replid:{replid}\r\n\
+             master_replid2:{replid2}\r\n"
         )
         .unwrap();
         text
+    }
+
+    /// Who waited for the end of a pause may go on.
+    fn resume(&mut self, node: usize) {
+        self.nodes[node].paused_ms = None;
+        for number in self.wires.keys().copied().collect::<Vec<_>>() {
+            let wire = self.wires.get_mut(&number);
+            let Some(wire) = wire.filter(|wire| wire.to == End::Node(node)) else {
+                continue;
+            };
+            for words in std::mem::take(&mut wire.paused) {
+                self.serve(number, node, words);
+            }
+        }
+    }
+
+    /// A master hands over to a replica that has all that it has, or tries again soon.
+    fn hand_over(&mut self, number: usize) {
+        if self.postpone(End::Node(number), &What::HandOver(number)) {
+            return;
+        }
+        let (now_ms, replid) = (self.now_ms, self.chance.next());
+        let node = &mut self.nodes[number];
+        let Some((successor, until_ms)) = node.successor else {
+            return;
+        };
+        if now_ms > until_ms || node.follows.is_some() {
+            node.successor = None;
+            return;
+        }
+        let other = &self.nodes[successor];
+        let hears = other.is_linked && other.follows == Some(number);
+        let is_there = other.process.is_up && !other.process.is_stopped;
+        let is_cut = |one, other| self.cuts.contains(&(End::Node(one), End::Node(other)));
+        let is_cut = is_cut(number, successor) || is_cut(successor, number);
+        if !hears || !is_there || is_cut || other.offset != self.nodes[number].offset {
+            return self.after(self.ms(5, 50), What::HandOver(number));
+        }
+        let other = &mut self.nodes[successor];
+        (other.follows, other.is_linked, other.has_led) = (None, false, true);
+        other.is_converted = false;
+        (other.replid2, other.replid) = (other.replid, replid);
+        let node = &mut self.nodes[number];
+        (node.follows, node.successor) = (Some(successor), None);
+        (node.is_linked, node.unlinked_ms) = (false, Some(now_ms));
+        self.note("hands over", format_args!("{number} -> {successor}"));
     }
 
     /// A replica hears its master, or not; a master is written to.
@@ -983,7 +1097,9 @@ impl World {
             return;
         }
         let Some(master) = self.nodes[number].follows else {
-            self.nodes[number].offset += self.chance.next() % 100;
+            if self.nodes[number].paused_ms.is_none() {
+                self.nodes[number].offset += self.chance.next() % 100;
+            }
             return;
         };
         let other = &self.nodes[master];
@@ -1036,7 +1152,7 @@ impl World {
             // What matters most happens most.
             end = self.leading().unwrap_or(end);
         }
-        match self.below(10) {
+        match self.below(11) {
             0..3 => {
                 self.crash(end);
                 self.after(self.ms(200, 8000), What::Start(end));
@@ -1048,6 +1164,10 @@ impl World {
                 if !wires.is_empty() {
                     self.break_wire(wires[self.below(wires.len())]);
                 }
+            }
+            9 => {
+                let monitor = self.below(self.watchers.len());
+                self.order(monitor, true);
             }
             _ => {
                 let monitor = self.below(self.watchers.len());
@@ -1211,24 +1331,40 @@ fn run(seed: u64, says: bool) -> Told {
     let master = world.settle();
     world.rest(master);
     if world.below(8) == 0 {
-        world.order();
+        world.replace(master);
     }
     (world.trace, world.census)
 }
 
 impl World {
-    /// An operator wants another master.
-    fn order(&mut self) {
-        let (number, now_ms) = (self.below(self.watchers.len()), self.now_ms);
-        let monitor = self.watchers[number].monitor.as_mut().unwrap();
-        let before = monitor.address(NAME).unwrap();
-        monitor.failover(now_ms, NAME, false).unwrap();
+    /// An operator wants another master; whether the monitor will try.
+    fn order(&mut self, number: usize, coordinated: bool) -> bool {
+        let now_ms = self.now_ms;
+        let watcher = &mut self.watchers[number];
+        let Some(monitor) = watcher
+            .monitor
+            .as_mut()
+            .filter(|_| !watcher.process.is_stopped)
+        else {
+            return false;
+        };
+        let is_taken = monitor.failover(now_ms, NAME, coordinated).is_ok();
         let actions = monitor.take_actions();
-        self.note("orders", format_args!("a failover of {number}"));
+        if is_taken {
+            let how = if coordinated { "coordinated" } else { "forced" };
+            self.note("orders", format_args!("a {how} failover of {number}"));
+        }
         self.act(number, actions);
+        is_taken
+    }
+
+    /// An operator gets another master when all is well.
+    fn replace(&mut self, before: usize) {
+        let (number, coordinated) = (self.below(self.watchers.len()), self.below(2) == 0);
+        assert!(self.order(number, coordinated));
         self.run_until(self.now_ms + 1000);
         let master = self.settle();
-        assert_ne!(node_address(master), before, "another leads");
+        assert_ne!(master, before, "another leads");
         self.rest(master);
     }
 }
@@ -1287,6 +1423,7 @@ fn whatever_breaks_one_leads_in_an_epoch_and_all_come_to_have_one_master() {
         "converts at once",
         "crashes",
         "cuts",
+        "hands over",
         "orders",
         "settles",
         "stops",
