@@ -39,6 +39,8 @@ pub(crate) struct Life {
     from: Lsn,
     durable: Lsn,
     step: usize,
+    /// Bytes of a batch. A frame has two of them.
+    batch: usize,
 }
 
 impl Life {
@@ -50,6 +52,7 @@ impl Life {
             from: Lsn::ZERO,
             durable: Lsn::ZERO,
             step: 0,
+            batch: 1000,
         }
     }
 
@@ -68,7 +71,7 @@ impl Life {
     pub(crate) fn live(&mut self, log: &Log, steps: usize) -> Option<()> {
         for _ in 0..steps {
             self.step += 1;
-            if self.history.append(log, &[1000]).is_none() && log.poisoned().is_some() {
+            if self.history.append(log, &[self.batch]).is_none() && log.poisoned().is_some() {
                 return None;
             }
             match self.step % 4 {
@@ -532,6 +535,36 @@ fn a_page_of_a_recycled_file_is_written_as_a_whole() {
     assert_ne!(frames.last(), Some(&0));
     assert!(!padding.is_empty() && padding.iter().all(|byte| *byte == 0));
     assert!(past.iter().any(|byte| *byte != 0));
+}
+
+#[test]
+fn an_old_frame_where_the_next_would_begin_is_not_taken_for_it() {
+    const FRAME: usize = 4096;
+    let disk = SimDisk::new();
+    let options = LogOptions {
+        // A fence in every second frame.
+        segment_bytes: (SEGMENT + 64 * FRAME) as u64,
+        ..RECYCLING
+    };
+    let (log, _) = open(&disk, &options);
+    let mut life = Life::of(&options);
+    life.batch = FRAME / 2 - 18;
+    let mut seen = 0;
+    for _ in 0..512 {
+        life.live(&log, 2).unwrap();
+        let (path, bytes) = segments(&disk).pop().unwrap();
+        let base = base_of(&path);
+        let end = SEGMENT + usize::try_from(log.written().since(base)).unwrap();
+        // The place that a frame names, if there is one.
+        let named = { bytes.get(end + 8..end + 16) }
+            .map_or(0, |place| u64::from_le_bytes(place.try_into().unwrap()));
+        if end % (2 * FRAME) == FRAME && (1..base.get()).contains(&named) {
+            let (again, _) = life.resume(&disk.after_kill(), "killed");
+            assert_eq!(again.durable(), log.written().plus(EPOCH));
+            seen += 1;
+        }
+    }
+    assert!(seen > 20, "{seen}");
 }
 
 #[test]
