@@ -37,6 +37,7 @@
 //! | `monitor` | what happens is brought to whom it concerns; tilt; what the file holds |
 //! | `own` | what a monitor has besides its masters |
 //! | `master` | one master under watch, with its replicas and the other monitors |
+//! | `repair` | what nodes say of themselves, and what is put right then |
 //! | `instance` | one process under watch, and when it is down |
 //! | `contact` | the connections to it |
 //! | `info`, `hello` | what nodes and monitors say |
@@ -80,6 +81,7 @@ mod names;
 mod notice;
 mod orders;
 mod own;
+mod repair;
 mod resolve;
 mod runner;
 #[cfg(test)]
