@@ -1258,6 +1258,9 @@ impl World {
             return Err(format!("{master} does not lead"));
         }
         for (number, node) in self.nodes.iter().enumerate() {
+            if node.paused_ms.is_some() {
+                return Err(format!("{number} is paused"));
+            }
             if number != master && (node.follows != Some(master) || !node.is_linked) {
                 return Err(format!("{number} does not follow {master}"));
             }
