@@ -722,7 +722,6 @@ fn a_failover_loses_nothing_and_is_told_as_readonly_only() {
     }
 }
 
-/// Writes to whoever is the master; says how often. No other error than `READONLY` may come.
 #[test]
 fn a_pause_of_writes_ends_when_another_has_taken_over() {
     let master = Node::start(&[]);
@@ -748,6 +747,7 @@ fn a_pause_of_writes_ends_when_another_has_taken_over() {
     assert!(matches!(added, Reply::Bulk(_)), "{added:?}");
 }
 
+/// Writes to whoever is the master; says how often. No other error than `READONLY` may come.
 fn write_until(addresses: [std::net::SocketAddr; 2], writer: usize, ended: &AtomicBool) -> i64 {
     let mut clients = addresses.map(Client::connect);
     let (mut at, mut written) = (0, 0);

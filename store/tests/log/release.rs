@@ -529,7 +529,7 @@ fn a_page_of_a_recycled_file_is_written_as_a_whole() {
     life.live(&log, STEPS).unwrap();
     let (path, bytes) = segments(&disk).pop().unwrap();
     let written = log.written().since(base_of(&path));
-    let end = 4096 + usize::try_from(written).unwrap();
+    let end = SEGMENT + usize::try_from(written).unwrap();
     let (frames, behind) = bytes.split_at(end);
     let (padding, past) = behind.split_at(end.next_multiple_of(4096) - end);
     assert_ne!(frames.last(), Some(&0));
