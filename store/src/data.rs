@@ -81,6 +81,8 @@ struct Files {
     known: BTreeMap<u64, Arc<DataFile>>,
     /// Those that the directory had, and that nobody has asked for.
     found: BTreeSet<Name>,
+    /// Those from here on have been written since the start.
+    written: u64,
     next: u64,
 }
 
@@ -153,6 +155,7 @@ impl Data {
             files: Mutex::new(Files {
                 known: BTreeMap::new(),
                 found,
+                written: 0,
                 next: last.map_or(1, |last| last + 1),
             }),
             cache: BlockCache::new(cache_bytes),
@@ -173,7 +176,8 @@ impl Data {
         file.check(&*self.disk)?;
         let mut files = self.files.lock();
         files.found.remove(&Name::Whole(number));
-        files.next = files.next.max(number.saturating_add(1));
+        files.written = files.written.max(number.saturating_add(1));
+        files.next = files.next.max(files.written);
         Ok(files.known.entry(number).or_insert(file).clone())
     }
 
@@ -253,6 +257,28 @@ impl Data {
     /// Every file of the store.
     pub(crate) fn files(&self) -> Vec<Arc<DataFile>> {
         self.files.lock().known.values().cloned().collect()
+    }
+
+    /// Whether the kernel should keep what is read of a file, and has the memory to keep it until
+    /// it is read again. If not, to read it past the kernel's cache costs less and pushes nothing
+    /// out.
+    ///
+    /// What has been written since the start is there already, unless too much was written after
+    /// it. Of what was there before, most is a backlog that is read once; what was scanned before
+    /// is likely to be read often. If all that is more than the kernel can keep, somebody who reads
+    /// one file after the other never comes to one that still is in memory.
+    fn is_kept(&self, file: &DataFile) -> bool {
+        let bytes = {
+            let files = self.files.lock();
+            let is_new = file.number() >= files.written;
+            if !is_new && !file.was_scanned() {
+                return false;
+            }
+            let first = if is_new { file.number() } else { 0 };
+            let rest = files.known.range(first..);
+            rest.map(|(_, file)| file.len()).sum()
+        };
+        self.disk.can_keep(bytes)
     }
 
     /// Whether there is any data file.

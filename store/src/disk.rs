@@ -17,6 +17,7 @@ mod real;
 mod sim;
 
 use std::fmt;
+use std::ops::{Deref, Range};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -124,6 +125,11 @@ pub trait Disk: Send + Sync + fmt::Debug {
     /// Whatever the file system refuses; the fate of the names is unknown then.
     fn sync_dir(&self, dir: &Path) -> Result<(), DiskError>;
 
+    /// Whether the kernel has memory for so many bytes of files, beside what else it is needed for.
+    fn can_keep(&self, _bytes: u64) -> bool {
+        true
+    }
+
     /// How many bytes can still be allocated on the file system of a directory.
     ///
     /// # Errors
@@ -169,6 +175,16 @@ pub trait File: Send + Sync + fmt::Debug {
         self.read_at(pos, &mut into).map(|()| into)
     }
 
+    /// Reads `len` bytes from `pos` on, from the device itself where the file system lets it, so
+    /// that the kernel keeps no copy: for somebody who reads more than [it can](Disk::can_keep).
+    ///
+    /// # Errors
+    ///
+    /// Whatever the file system refuses, and when the file ends before.
+    fn read_past_cache(&self, pos: u64, len: usize) -> Result<Pages, DiskError> {
+        self.read(pos, len).map(Pages::from)
+    }
+
     /// Says that `len` bytes from `pos` on will be read soon, so that they can be fetched in the
     /// meantime. Nothing depends on it.
     fn will_read(&self, _pos: u64, _len: u64) {}
@@ -210,6 +226,28 @@ pub trait File: Send + Sync + fmt::Debug {
     ///
     /// Whatever the file system refuses.
     fn map(&self, len: u64, settled: u64) -> Result<Map, DiskError>;
+}
+
+/// Bytes that were read, within those of the whole pages in which they lie.
+#[derive(Debug)]
+pub struct Pages {
+    bytes: Vec<u8>,
+    wanted: Range<usize>,
+}
+
+impl Deref for Pages {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes[self.wanted.clone()]
+    }
+}
+
+impl From<Vec<u8>> for Pages {
+    fn from(bytes: Vec<u8>) -> Self {
+        let wanted = 0..bytes.len();
+        Self { bytes, wanted }
+    }
 }
 
 /// A directory that this process has for itself while the value lives.

@@ -1,7 +1,7 @@
-//! A thread that reads on for those who go through extents from one end to the other.
+//! Threads that read on for those who go through extents from one end to the other.
 //!
 //! ```text
-//!  read by a load        with it            by the thread
+//!  read by a load        with it            by a thread
 //!  [ wanted ][ wanted ]  [ 1 ][    ][    ]  [ 2 ][    ]  [ 4 ][    ][    ]  [ 4 ][    ] ..
 //!                          |                  |            |
 //!                          '- when used: 1 -> '- 2 more -->'- 4 more ------------------->
@@ -9,9 +9,11 @@
 //!
 //! The number is how many areas behind its own are there, or read, once the block is used: more the
 //! longer somebody reads on, so that few who read a little cost little, and one who is as fast as
-//! the disk finds enough to go on with whenever the thread has to wait, for the disk or for a
+//! the disk finds enough to go on with whenever a thread has to wait, for the disk or for a
 //! processor. So one load suffices, unless the reader is faster than the disk; who finds a block
-//! missing loads it himself. The thread keeps nobody waiting, and nobody waits for it.
+//! missing loads it himself. The threads keep nobody waiting, and nobody waits for them. There is
+//! more than one, so that the disk has the next area to read while one waits for a processor to go
+//! through the last.
 
 use std::collections::VecDeque;
 use std::io;
@@ -24,6 +26,9 @@ use super::Data;
 use super::extent::Extent;
 use super::reader::ColdBlock;
 
+/// How many threads there are.
+const THREADS: usize = 2;
+
 /// So many are read on for at a time, at most; others load for themselves.
 const QUEUE: usize = 32;
 
@@ -35,7 +40,7 @@ pub(super) struct Used {
     pub(super) then: Option<Arc<Extent>>,
 }
 
-/// What the thread is to do.
+/// What the threads are to do.
 #[derive(Default)]
 pub(super) struct Ahead {
     queue: Mutex<Queue>,
@@ -45,7 +50,7 @@ pub(super) struct Ahead {
 #[derive(Default)]
 struct Queue {
     used: VecDeque<Used>,
-    /// Whether the thread is there.
+    /// Whether the threads are there.
     open: bool,
 }
 
@@ -59,7 +64,7 @@ impl Ahead {
         }
     }
 
-    /// The next block behind which to read; `None` when the thread is to end.
+    /// The next block behind which to read; `None` when there will be none.
     fn next(&self) -> Option<Used> {
         let mut queue = self.queue.lock();
         while queue.open {
@@ -71,7 +76,7 @@ impl Ahead {
         None
     }
 
-    /// Ends the thread.
+    /// Ends the threads.
     pub(super) fn close(&self) {
         let mut queue = self.queue.lock();
         queue.open = false;
@@ -81,26 +86,22 @@ impl Ahead {
 }
 
 impl Data {
-    /// Starts the thread, which ends when the data are dropped. Does nothing when it runs already.
+    /// Starts the threads, which end when the data are dropped. Does nothing when they run already.
     ///
     /// # Errors
     ///
-    /// When the system has no thread to give.
+    /// When the system has no thread to give. There is none then.
     pub(crate) fn start(self: &Arc<Self>) -> io::Result<()> {
-        let ahead = self.ahead.clone();
-        if std::mem::replace(&mut ahead.queue.lock().open, true) {
+        if std::mem::replace(&mut self.ahead.queue.lock().open, true) {
             return Ok(());
         }
-        let data = Arc::downgrade(self);
-        let thread = thread::Builder::new().name("read-ahead".to_owned());
-        let started = thread.spawn({
-            let ahead = ahead.clone();
-            move || run(&ahead, &data)
-        });
-        if started.is_err() {
-            ahead.close();
+        for _ in 0..THREADS {
+            let (ahead, data) = (self.ahead.clone(), Arc::downgrade(self));
+            let thread = thread::Builder::new().name("read-ahead".to_owned());
+            let started = thread.spawn(move || run(&ahead, &data));
+            started.inspect_err(|_| self.ahead.close())?;
         }
-        started.map(drop)
+        Ok(())
     }
 }
 

@@ -50,6 +50,7 @@ pub(crate) struct DataFile {
     path: PathBuf,
     len: u64,
     live: AtomicU64,
+    scanned: AtomicU64,
 }
 
 impl DataFile {
@@ -60,6 +61,7 @@ impl DataFile {
             path: path(dir, number),
             len,
             live: AtomicU64::new(0),
+            scanned: AtomicU64::new(0),
         }
     }
 
@@ -89,6 +91,16 @@ impl DataFile {
 
     pub(super) fn take_live(&self, bytes: u64) {
         self.live.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    /// Notes that so many bytes were read past the kernel's cache by somebody who reads on.
+    pub(super) fn add_scanned(&self, bytes: u64) {
+        self.scanned.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Whether most of it was.
+    pub(super) fn was_scanned(&self) -> bool {
+        self.scanned.load(Ordering::Relaxed) > self.len / 2
     }
 
     /// What is wrong at `pos`.

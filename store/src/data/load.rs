@@ -9,17 +9,18 @@
 use std::iter;
 use std::sync::Arc;
 
-use parking_lot::MutexGuard;
+use parking_lot::{Mutex, MutexGuard};
 
 use super::Data;
 use super::ahead::Used;
 use super::block::Block;
 use super::cache::{BlockKey, Cached};
 use super::extent::Extent;
+use super::file::to_usize;
 use super::index::{Index, OTHER_ENTRIES};
 use super::reader::{Cold, ColdBlock, Loaded, Missing, Part, Patience, Reader};
 use crate::disk::File;
-use crate::error::{DataError, Flaw};
+use crate::error::{DataError, DiskError, Flaw};
 
 /// Bytes of an area: what is read at once for somebody who goes on reading.
 const AREA: u64 = 512 << 10;
@@ -76,7 +77,8 @@ impl Data {
     ) -> Result<(), DataError> {
         let ahead = self.ahead(run);
         let all: Vec<_> = run.iter().copied().chain(&ahead).collect();
-        for (at, (block, read)) in self.read(file, &all).enumerate() {
+        let read = self.read(file, &all, !ahead.is_empty());
+        for (at, (block, read)) in read.enumerate() {
             let (key, is_wanted) = (block.key(), at < run.len());
             match read {
                 Ok(block) => {
@@ -98,9 +100,14 @@ impl Data {
 
     /// Waits for others who load what begins in this area.
     pub(super) fn loader(&self, at: BlockKey) -> MutexGuard<'_, ()> {
+        self.loading(at).lock()
+    }
+
+    /// What is taken by who loads what begins in this area.
+    fn loading(&self, at: BlockKey) -> &Mutex<()> {
         let (file, area) = at.area();
         let loader = file.wrapping_add(area) % self.loading.len() as u64;
-        self.loading[usize::try_from(loader).expect("there are few loaders")].lock()
+        &self.loading[usize::try_from(loader).expect("there are few loaders")]
     }
 
     /// The blocks behind `run` that whoever wants it will want next.
@@ -139,12 +146,12 @@ impl Data {
         Ok(())
     }
 
-    /// Reads an area from a block on, unless that is there, and notes there how many more areas are
-    /// to be read once it is used.
+    /// Reads an area from a block on, unless that is there or somebody reads it, and notes there
+    /// how many more areas are to be read once it is used.
     fn read_area(&self, first: &ColdBlock, more: u8) -> Result<(), DataError> {
         let key = first.key();
-        let _one_reads = self.loader(key);
-        if self.cache.peek(key).is_some() {
+        let one_reads = self.loading(key).try_lock();
+        if one_reads.is_none() || self.cache.peek(key).is_some() {
             return Ok(());
         }
         let following = iter::successors(Some(first.clone()), ColdBlock::after);
@@ -153,15 +160,16 @@ impl Data {
             .collect();
         let all: Vec<_> = all.iter().collect();
         let file = self.disk.open_to_read(first.extent.file.path())?;
-        for (at, (block, read)) in self.read(&*file, &all).enumerate() {
+        for (at, (block, read)) in self.read(&*file, &all, true).enumerate() {
             let Ok(read) = read else { break };
             if at == 0 {
                 read.mark(more);
             }
             self.cache.insert(block.key(), read);
         }
-        let area = key.pos / AREA * AREA;
-        file.will_read(area + SOON, AREA);
+        if self.is_kept(&first.extent.file) {
+            file.will_read(key.pos / AREA * AREA + SOON, AREA);
+        }
         Ok(())
     }
 
@@ -175,18 +183,36 @@ impl Data {
         })
     }
 
-    /// Reads blocks that follow each other.
+    /// Reads blocks that follow each other, for somebody who goes on to those behind them or not.
     fn read<'r>(
-        &'r self,
+        &self,
         file: &'r dyn File,
         run: &'r [&'r ColdBlock],
+        goes_on: bool,
     ) -> impl Iterator<Item = (&'r ColdBlock, Result<Cached, DataError>)> + use<'r> {
+        let (data_file, start) = (&run[0].extent.file, run[0].key().pos);
         let bytes = run.iter().map(|block| u64::from(block.len())).sum();
-        if run.len() > 1 {
-            file.will_read(run[0].key().pos, bytes);
-        }
         self.reads.add(bytes);
-        run.iter().map(|block| (*block, block.read(file)))
+        let whole = if goes_on && !self.is_kept(data_file) {
+            data_file.add_scanned(bytes);
+            // If it fails, the blocks that can be read are, one by one.
+            file.read_past_cache(start, to_usize(bytes)).ok()
+        } else {
+            if run.len() > 1 {
+                file.will_read(start, bytes);
+            }
+            None
+        };
+        run.iter().map(move |block| {
+            let bytes = match &whole {
+                Some(whole) => {
+                    let from = to_usize(block.key().pos - start);
+                    Ok(whole[from..][..block.len() as usize].to_vec())
+                }
+                None => file.read(block.key().pos, block.len() as usize),
+            };
+            (*block, block.check(bytes))
+        })
     }
 }
 
@@ -198,12 +224,10 @@ impl BlockKey {
 }
 
 impl ColdBlock {
-    /// Reads it, making sure that it is the block that the extent and the index tell of.
-    fn read(&self, file: &dyn File) -> Result<Cached, DataError> {
-        let pos = self.key().pos;
-        let bytes = file.read(pos, self.len() as usize)?;
-        let decoded = self.decode(bytes);
-        decoded.map_err(|flaw| self.extent.file.corrupt(pos, flaw))
+    /// Makes sure that what was read is the block that the extent and the index tell of.
+    fn check(&self, read: Result<Vec<u8>, DiskError>) -> Result<Cached, DataError> {
+        let decoded = self.decode(read?);
+        decoded.map_err(|flaw| self.extent.file.corrupt(self.key().pos, flaw))
     }
 
     fn decode(&self, bytes: Vec<u8>) -> Result<Cached, Flaw> {

@@ -7,20 +7,24 @@
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io;
 use std::num::NonZeroU64;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustix::buffer::spare_capacity;
-use rustix::fs::{Advice, FallocateFlags, FlockOperation};
+use rustix::fs::{Advice, FallocateFlags, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 
-use super::{DirLock, Disk, File};
+use super::{DirLock, Disk, File, Pages};
 use crate::error::{DiskError, Doing, OpenError};
 use crate::map::Map;
 
 /// The name of the file whose lock is the directory's.
 const LOCK: &str = "LOCK";
+
+/// Memory and positions of what is read from a device itself are multiples of this.
+const PAGE: usize = 4096;
 
 /// Zeros are written in pieces of this size where a file system cannot allocate.
 const ZEROS: usize = 1 << 20;
@@ -151,6 +155,12 @@ impl Disk for RealDisk {
             .doing(Doing::Sync, dir)
     }
 
+    fn can_keep(&self, bytes: u64) -> bool {
+        let machine = rustix::system::sysinfo();
+        let memory = machine.totalram * u64::from(machine.mem_unit);
+        bytes <= memory / 2
+    }
+
     fn free_bytes(&self, dir: &Path) -> Result<u64, DiskError> {
         let answer = rustix::fs::statvfs(dir).map_err(io::Error::from);
         let space = answer.doing(Doing::Measure, dir)?;
@@ -174,6 +184,27 @@ impl Real {
             Err(Errno::WOULDBLOCK) => Err(OpenError::Locked { path: self.path }),
             Err(errno) => Err(fault(Doing::Lock, &self.path, errno.into()).into()),
         }
+    }
+
+    /// Fills pages, or the first `len` bytes of them where the file ends, from the device itself.
+    /// Says whether the file system could.
+    fn read_direct(&self, pos: u64, pages: &mut [u8], len: usize) -> bool {
+        // Opened once more, whatever its name is by now: others may be reading what is open.
+        let itself = format!("/proc/self/fd/{}", self.file.as_raw_fd());
+        let Ok(direct) = rustix::fs::open(itself, OFlags::DIRECT | OFlags::CLOEXEC, Mode::empty())
+        else {
+            return false;
+        };
+        let mut filled = 0;
+        while filled < len {
+            let at = pos + filled as u64;
+            match rustix::io::pread(&direct, &mut pages[filled..], at) {
+                Err(Errno::INTR) => {}
+                Ok(0) | Err(_) => break,
+                Ok(more) => filled += more,
+            }
+        }
+        filled >= len
     }
 }
 
@@ -213,6 +244,22 @@ impl File for Real {
         // The allocator may have given more.
         into.truncate(len);
         Ok(into)
+    }
+
+    fn read_past_cache(&self, pos: u64, len: usize) -> Result<Pages, DiskError> {
+        let skipped = usize::try_from(pos % PAGE as u64).expect("it is within a page");
+        let whole = (skipped + len).next_multiple_of(PAGE);
+        let mut bytes = vec![0; whole + PAGE];
+        let first = bytes.as_ptr().align_offset(PAGE);
+        let pages = &mut bytes[first..][..whole];
+        if !self.read_direct(pos - skipped as u64, pages, skipped + len) {
+            self.read_at(pos, &mut pages[skipped..][..len])?;
+        }
+        let from = first + skipped;
+        Ok(Pages {
+            bytes,
+            wanted: from..from + len,
+        })
     }
 
     fn will_read(&self, pos: u64, len: u64) {
@@ -301,7 +348,7 @@ impl<T> WhileDoing<T> for io::Result<T> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Disk, MetadataExt, RealDisk, fs};
+    use super::{Advice, Disk, MetadataExt, PAGE, RealDisk, fs};
     use crate::error::{Doing, OpenError};
 
     #[test]
@@ -320,6 +367,37 @@ mod tests {
             Doing::Read
         );
         assert_eq!(RealDisk.create(&path, 1).unwrap_err().doing, Doing::Create);
+    }
+
+    #[test]
+    fn what_the_kernel_keeps_no_copy_of_is_the_same() {
+        const LEN: usize = 3 * PAGE + 100;
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        let bytes: Vec<u8> = (0..=250).cycle().take(LEN).collect();
+        let file = RealDisk.create(&path, LEN as u64).unwrap();
+        file.write_at(0, &bytes).unwrap();
+        file.sync_data().unwrap();
+        let forget = || {
+            let all = fs::File::open(&path).unwrap();
+            rustix::fs::fadvise(&all, 0, None, Advice::DontNeed).unwrap();
+        };
+        for is_kept in [true, false] {
+            for from in [0, 1, PAGE - 1, PAGE, 2 * PAGE + 50, LEN - 1] {
+                for to in [1, PAGE, PAGE + 1, 3 * PAGE, LEN] {
+                    if from < to {
+                        if !is_kept {
+                            forget();
+                        }
+                        let read = file.read_past_cache(from as u64, to - from).unwrap();
+                        assert_eq!(*read, bytes[from..to], "{from}..{to}, {is_kept}");
+                    }
+                }
+            }
+            let beyond = file.read_past_cache(LEN as u64 - 9, 10);
+            assert_eq!(beyond.unwrap_err().doing, Doing::Read);
+        }
+        assert!(RealDisk.can_keep(1 << 20) && !RealDisk.can_keep(u64::MAX));
     }
 
     #[test]

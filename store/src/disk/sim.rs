@@ -156,6 +156,11 @@ impl SimDisk {
         self.world.lock().capacity = bytes;
     }
 
+    /// Limits the bytes that the kernel can keep; `None` lifts the limit.
+    pub fn set_memory(&self, bytes: Option<u64>) {
+        self.world.lock().memory = bytes;
+    }
+
     /// The bytes that are allocated.
     #[must_use]
     pub fn allocated(&self) -> u64 {
@@ -424,6 +429,13 @@ impl Disk for SimDisk {
         directory.unsynced.clear();
         directory.durable = directory.now.clone();
         Ok(())
+    }
+
+    fn can_keep(&self, bytes: u64) -> bool {
+        self.world
+            .lock()
+            .memory
+            .is_none_or(|memory| bytes <= memory)
     }
 
     fn free_bytes(&self, dir: &Path) -> Result<u64, DiskError> {

@@ -9,7 +9,7 @@ use proptest::proptest;
 use super::{entries, node, open, read, with_cache, write};
 use crate::data::cache::BlockKey;
 use crate::data::{Cold, Data, Extent, Index, Loaded, Missing, Patience, Reader};
-use crate::disk::{Disk, SimDisk};
+use crate::disk::{Disk, Fault, Repeat, SimDisk};
 use crate::error::Doing;
 
 /// An extent of so many blocks, one entry each.
@@ -177,8 +177,14 @@ fn what_was_read_ahead_and_is_used_has_the_next_area_read() {
 
 #[test]
 fn who_reads_on_and_on_has_more_and_more_areas_read() {
+    reads_on_and_on(&SimDisk::new());
     let disk = SimDisk::new();
-    let data = with_cache(&disk, 32 << 20);
+    disk.set_memory(Some(0));
+    reads_on_and_on(&disk);
+}
+
+fn reads_on_and_on(disk: &SimDisk) {
+    let data = with_cache(disk, 32 << 20);
     let extent = extent(&data, 400);
     data.start().unwrap();
     // An area has 26 blocks. Of the one behind the first, one more is read, then two, then four.
@@ -190,6 +196,55 @@ fn who_reads_on_and_on_has_more_and_more_areas_read() {
     let missing = (0..210).filter(|block| !has(&data, &extent, *block));
     assert_eq!(missing.count(), 0);
     assert!(!has(&data, &extent, 210));
+}
+
+#[test]
+fn what_the_kernel_should_keep_was_written_or_scanned_and_fits() {
+    let disk = SimDisk::new();
+    let data = open(&disk);
+    let lens = [(); 2].map(|()| extent(&data, 40).file.len());
+    drop(data);
+    let data = open(&disk);
+    let [first, second] =
+        [(1, lens[0]), (2, lens[1])].map(|(number, len)| data.adopt(number, len).unwrap());
+    let third = extent(&data, 40).file.clone();
+    let fourth = extent(&data, 40).file.clone();
+    let kept = |memory| {
+        disk.set_memory(memory);
+        [&first, &second, &third, &fourth].map(|file| data.is_kept(file))
+    };
+    assert_eq!(kept(None), [false, false, true, true]);
+    assert_eq!(kept(Some(fourth.len())), [false, false, false, true]);
+    second.add_scanned(second.len() / 2);
+    assert_eq!(kept(None), [false, false, true, true]);
+    second.add_scanned(1);
+    assert_eq!(kept(None), [false, true, true, true]);
+    assert_eq!(kept(Some(4 * fourth.len() - 1)), [false, false, true, true]);
+}
+
+#[test]
+fn a_backlog_that_was_there_is_scanned_once_past_the_cache() {
+    let disk = SimDisk::new();
+    let made = extent(&open(&disk), 60);
+    let data = with_cache(&disk, 8 << 20);
+    let file = data.adopt(1, made.file.len()).unwrap();
+    let extent = Extent::new(file.clone(), made.row);
+    // Somebody who comes from nowhere does not scan.
+    reads(&data, &extent, 50..51);
+    assert!(!file.was_scanned());
+    reads(&data, &extent, 0..50);
+    assert!(file.was_scanned());
+}
+
+#[test]
+fn what_cannot_be_read_at_once_is_read_by_the_block() {
+    let disk = SimDisk::new();
+    disk.set_memory(Some(0));
+    let data = open(&disk);
+    let extent = extent(&data, 30);
+    assert_eq!(reads(&data, &extent, 29..30), (2, 1));
+    disk.fail(disk.calls().len() + 1, Fault::Io, Repeat::Once);
+    assert_eq!(reads(&data, &extent, 0..27), (1, 27));
 }
 
 #[test]

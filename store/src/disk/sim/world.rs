@@ -19,6 +19,7 @@ pub(super) struct World {
     pub(super) locked: BTreeSet<PathBuf>,
     pub(super) inodes_made: u64,
     pub(super) capacity: Option<u64>,
+    pub(super) memory: Option<u64>,
     pub(super) calls: Vec<Call>,
     pub(super) stop_at: Option<usize>,
     pub(super) faults: Vec<(usize, Fault, Repeat)>,
