@@ -192,7 +192,8 @@ impl Feeding<'_> {
         std::future::pending().await
     }
 
-    /// Sends a file from a place on: reads a piece while the one before is sent.
+    /// Sends a file from a place on: reads a piece while the one before is sent. Clients need the
+    /// kernel's cache for other things.
     async fn ship_file(&self, path: PathBuf, len: u64, from: u64) -> io::Result<()> {
         let open = move || RealDisk.open_to_read(&path);
         let file = tokio::task::spawn_blocking(open).await;
@@ -203,8 +204,7 @@ impl Feeding<'_> {
             let file = Arc::clone(&file);
             let left = usize::try_from(len - at).unwrap_or(usize::MAX);
             tokio::task::spawn_blocking(move || {
-                let mut piece = vec![0; left.min(PIECE_MAX)];
-                file.read_at(at, &mut piece).map(|()| {
+                file.read_past_cache(at, left.min(PIECE_MAX)).map(|piece| {
                     let line = shipment::piece_line(&piece);
                     (line, piece)
                 })

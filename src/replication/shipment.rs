@@ -418,7 +418,7 @@ impl Incoming {
         if bytes.len() as u64 > open.len - open.at {
             return Err(Trouble::Garbled);
         }
-        open.file.write_at(open.at, bytes)?;
+        open.file.write_past_cache(open.at, bytes)?;
         open.at += bytes.len() as u64;
         self.close_if_complete()
     }

@@ -197,6 +197,16 @@ pub trait File: Send + Sync + fmt::Debug {
     /// written is unknown then.
     fn write_at(&self, pos: u64, bytes: &[u8]) -> Result<(), DiskError>;
 
+    /// The same, to the device itself where the file system lets it, page by page of 4 KiB, so that
+    /// the kernel keeps no copy: for what is not read soon. It is not durable for that.
+    ///
+    /// # Errors
+    ///
+    /// As [`write_at`](Self::write_at).
+    fn write_past_cache(&self, pos: u64, bytes: &[u8]) -> Result<(), DiskError> {
+        self.write_at(pos, bytes)
+    }
+
     /// Allocates the space of the first `len` bytes, making the file that long if it is shorter.
     ///
     /// # Errors

@@ -7,7 +7,7 @@
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io;
 use std::num::NonZeroU64;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -186,13 +186,19 @@ impl Real {
         }
     }
 
-    /// Fills pages, or the first `len` bytes of them where the file ends, from the device itself.
-    /// Says whether the file system could.
-    fn read_direct(&self, pos: u64, pages: &mut [u8], len: usize) -> bool {
-        // Opened once more, whatever its name is by now: others may be reading what is open.
+    /// The file once more, past the kernel's cache, if the file system can; whatever its name is by
+    /// now, and whoever uses what is open already.
+    fn direct(&self) -> Option<OwnedFd> {
+        let access = rustix::fs::fcntl_getfl(&self.file).ok()? & OFlags::RWMODE;
         let itself = format!("/proc/self/fd/{}", self.file.as_raw_fd());
-        let Ok(direct) = rustix::fs::open(itself, OFlags::DIRECT | OFlags::CLOEXEC, Mode::empty())
-        else {
+        let flags = access | OFlags::DIRECT | OFlags::CLOEXEC;
+        rustix::fs::open(itself, flags, Mode::empty()).ok()
+    }
+
+    /// Fills pages, or the first `len` bytes of them where the file ends, from the device itself.
+    /// Says whether that was possible.
+    fn read_direct(&self, pos: u64, pages: &mut [u8], len: usize) -> bool {
+        let Some(direct) = self.direct() else {
             return false;
         };
         let mut filled = 0;
@@ -205,6 +211,23 @@ impl Real {
             }
         }
         filled >= len
+    }
+
+    /// Writes pages to the device itself. Says how many bytes, which are whole pages.
+    fn write_direct(&self, pos: u64, pages: &[u8]) -> usize {
+        let Some(direct) = self.direct() else {
+            return 0;
+        };
+        let mut written = 0;
+        while written < pages.len() {
+            let at = pos + written as u64;
+            match rustix::io::pwrite(&direct, &pages[written..], at) {
+                Err(Errno::INTR) => {}
+                Ok(0) | Err(_) => break,
+                Ok(more) => written += more,
+            }
+        }
+        written - written % PAGE
     }
 }
 
@@ -286,6 +309,20 @@ impl File for Real {
             at += written as u64;
         }
         Ok(())
+    }
+
+    fn write_past_cache(&self, pos: u64, bytes: &[u8]) -> Result<(), DiskError> {
+        let mut written = 0;
+        if pos.is_multiple_of(PAGE as u64) {
+            let whole = bytes.len() - bytes.len() % PAGE;
+            let mut aligned: Vec<u8> = Vec::with_capacity(whole + PAGE);
+            let first = aligned.as_ptr().align_offset(PAGE);
+            aligned.resize(first, 0);
+            aligned.extend_from_slice(&bytes[..whole]);
+            written = self.write_direct(pos, &aligned[first..]);
+        }
+        // The rest of a page, and what was refused: here it is said why.
+        self.write_at(pos + written as u64, &bytes[written..])
     }
 
     fn allocate(&self, len: u64) -> Result<(), DiskError> {
@@ -398,6 +435,31 @@ mod tests {
             assert_eq!(beyond.unwrap_err().doing, Doing::Read);
         }
         assert!(RealDisk.can_keep(1 << 20) && !RealDisk.can_keep(u64::MAX));
+    }
+
+    #[test]
+    fn what_is_written_past_the_cache_is_what_is_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        let file = RealDisk.create(&path, 10 * PAGE as u64).unwrap();
+        let mut expected = vec![0; 10 * PAGE];
+        for (nth, (from, len)) in (1..).zip([
+            (0, 3 * PAGE + 5),
+            (PAGE, PAGE),
+            (3 * PAGE + 5, 2 * PAGE),
+            (6 * PAGE, 0),
+            (7 * PAGE, 100),
+            (8 * PAGE, 2 * PAGE),
+        ]) {
+            expected[from..][..len].fill(nth);
+            file.write_past_cache(from as u64, &vec![nth; len]).unwrap();
+            assert!(*file.read(0, 10 * PAGE).unwrap() == expected, "{nth}");
+        }
+        drop(file);
+        let read_only = RealDisk.open_to_read(&path).unwrap();
+        let refused = read_only.write_past_cache(0, &[1; PAGE]).unwrap_err();
+        assert_eq!(refused.doing, Doing::Write);
+        assert_eq!(fs::read(&path).unwrap(), expected);
     }
 
     #[test]
