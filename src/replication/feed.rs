@@ -33,6 +33,9 @@ use crate::server::Server;
 /// How much is sent at once, unless one frame has more.
 const CHUNK_BYTES: usize = 256 << 10;
 
+/// Bytes of a shipment that are sent before others have their turn.
+const PART_BYTES: usize = 64 << 10;
+
 /// A replica that is so far behind needs what may have to be read from the disk.
 const COLD_BYTES: u64 = 32 << 20;
 
@@ -218,7 +221,10 @@ impl Feeding<'_> {
             at += piece.len() as u64;
             next = (at < len).then(|| read(at));
             self.write(line.as_bytes()).await?;
-            self.write(&piece).await?;
+            for part in piece.chunks(PART_BYTES) {
+                self.write(part).await?;
+                tokio::task::yield_now().await;
+            }
         }
         Ok(())
     }

@@ -148,7 +148,8 @@ impl Measure for Resync {
         "Back and following again are from the start of the process until it has what the other \
          has; before a tail is\ncut, both have come to rest. Memory is anonymous. The copy by hand \
          is of the same files, through a socket, to\nthe disk, synced. The copy is everything \
-         until the replica follows."
+         until the replica follows, which shares\nthe master's processors. The page cache is empty \
+         when either begins."
     }
 }
 
@@ -163,6 +164,8 @@ impl Resync {
         facts: &mut Facts,
     ) -> Result<(), Fault> {
         rest(master, dir)?;
+        // Both copies are read from the disk, which has forgotten by then what was removed.
+        machine::drop_caches(dir)?;
         let over = Arc::new(AtomicBool::new(false));
         let window = |measured| Window {
             warm_up: Duration::from_millis(500),
