@@ -77,8 +77,8 @@ impl Data {
     ) -> Result<(), DataError> {
         let ahead = self.ahead(run);
         let all: Vec<_> = run.iter().copied().chain(&ahead).collect();
-        let read = self.read(file, &all, !ahead.is_empty());
-        for (at, (block, read)) in read.enumerate() {
+        let past_cache = !ahead.is_empty() && !self.is_kept(&run[0].extent.file);
+        for (at, (block, read)) in self.read(file, &all, past_cache).enumerate() {
             let (key, is_wanted) = (block.key(), at < run.len());
             match read {
                 Ok(block) => {
@@ -160,14 +160,15 @@ impl Data {
             .collect();
         let all: Vec<_> = all.iter().collect();
         let file = self.disk.open_to_read(first.extent.file.path())?;
-        for (at, (block, read)) in self.read(&*file, &all, true).enumerate() {
+        let past_cache = !self.is_kept(&first.extent.file);
+        for (at, (block, read)) in self.read(&*file, &all, past_cache).enumerate() {
             let Ok(read) = read else { break };
             if at == 0 {
                 read.mark(more);
             }
             self.cache.insert(block.key(), read);
         }
-        if self.is_kept(&first.extent.file) {
+        if !past_cache {
             file.will_read(key.pos / AREA * AREA + SOON, AREA);
         }
         Ok(())
@@ -183,18 +184,18 @@ impl Data {
         })
     }
 
-    /// Reads blocks that follow each other, for somebody who goes on to those behind them or not.
+    /// Reads blocks that follow each other, past the kernel's cache or not.
     fn read<'r>(
         &self,
         file: &'r dyn File,
         run: &'r [&'r ColdBlock],
-        goes_on: bool,
+        past_cache: bool,
     ) -> impl Iterator<Item = (&'r ColdBlock, Result<Cached, DataError>)> + use<'r> {
-        let (data_file, start) = (&run[0].extent.file, run[0].key().pos);
+        let start = run[0].key().pos;
         let bytes = run.iter().map(|block| u64::from(block.len())).sum();
         self.reads.add(bytes);
-        let whole = if goes_on && !self.is_kept(data_file) {
-            data_file.add_scanned(bytes);
+        let whole = if past_cache {
+            run[0].extent.file.add_scanned(bytes);
             // If it fails, the blocks that can be read are, one by one.
             file.read_past_cache(start, to_usize(bytes)).ok()
         } else {

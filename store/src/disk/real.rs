@@ -23,7 +23,7 @@ use crate::map::Map;
 /// The name of the file whose lock is the directory's.
 const LOCK: &str = "LOCK";
 
-/// Memory and positions of what is read from a device itself are multiples of this.
+/// Memory and positions of what passes by the kernel's cache are multiples of this.
 const PAGE: usize = 4096;
 
 /// Zeros are written in pieces of this size where a file system cannot allocate.
